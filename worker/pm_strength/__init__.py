@@ -1,0 +1,1 @@
+"""PM Strength: learns position-size multipliers from closed trades."""

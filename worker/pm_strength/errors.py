@@ -1,0 +1,82 @@
+"""Every error that PM Strength raises on purpose.
+
+PmStrengthError
+├── SettingsError            a learning setting that is unknown or out of range
+├── ConnectionSettingsError  no project to talk to, or half of what names one
+├── PatternKeyError          a module or action type that has no pattern key
+├── LessonLimitError         a mining run that would keep more lessons than `max_lessons`
+├── StoreError               the database or its API said no
+│   ├── TransientStoreError  worth another try: a cut connection, a 503, a time-out
+│   └── PermanentStoreError  no try will help: wrong key, missing migration, bad request
+├── SupersededRunError       a newer run was published while this one was working
+└── StackError               the embedded stack cannot start, or is not there
+"""
+
+from __future__ import annotations
+
+
+class PmStrengthError(Exception):
+    """Base of all errors raised here; `str(error)` says what to do next."""
+
+
+class SettingsError(PmStrengthError, ValueError):
+    """A learning setting is unknown or out of range.
+
+    `key` names the setting, `expected` says which values are valid.
+    """
+
+    def __init__(self, key: str, expected: str, got: object) -> None:
+        self.key = key
+        self.expected = expected
+        super().__init__(f"{key}: expected {expected}, got {got!r}")
+
+
+class ConnectionSettingsError(PmStrengthError):
+    """The environment names no project, or only half of one."""
+
+
+class PatternKeyError(PmStrengthError, ValueError):
+    """An action that has no pattern key: a foreign module or an unknown action type."""
+
+
+class LessonLimitError(PmStrengthError):
+    """A mining run found more lessons than `max_lessons`; the message names the levers."""
+
+
+class StoreError(PmStrengthError):
+    """The database or its API refused a call.
+
+    `status` is the HTTP status (None where no answer came), `code` the Postgres or PostgREST code.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, code: str | None = None) -> None:
+        self.status = status
+        self.code = code
+        super().__init__(message)
+
+
+class TransientStoreError(StoreError):
+    """Another try may succeed; `retry_after` is the server's wish in seconds, if it named one."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, status=status, code=code)
+
+
+class PermanentStoreError(StoreError):
+    """No retry will help; the message says what to fix."""
+
+
+class SupersededRunError(PmStrengthError):
+    """A newer run is live already, so this one was not published."""
+
+
+class StackError(PmStrengthError):
+    """The embedded stack cannot start, or is not running."""

@@ -1,0 +1,103 @@
+"""The learning settings of one module: contract section 6, validated key by key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from .errors import SettingsError
+
+STRATEGIES = ("blend", "most_specific")
+OUTCOMES = ("rr", "roi", "pnl_usd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningSettings:
+    """How lessons are mined, turned into overrides and applied.
+
+    Construct it directly for the defaults and known-good values, or with `from_mapping` for
+    JSON from outside. Either way every value is checked; errors are `SettingsError`.
+    """
+
+    n_min: int = 33
+    var_prior: float = 0.25
+    edge_threshold: float = 0.05
+    multiplier_min: float = 0.3
+    multiplier_max: float = 3.0
+    specificity_alpha: float = 1.5
+    strategy: str = "blend"
+    outcome: str = "rr"
+    scope_dims: tuple[str, ...] | None = None
+    max_dims: int | None = 3
+    max_lessons: int = 1_000_000
+    stale_after_hours: float = 24.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check, expected = _RULES[field.name]
+            value = getattr(self, field.name)
+            if not check(value):
+                raise SettingsError(field.name, expected, value)
+        if isinstance(self.scope_dims, list):
+            object.__setattr__(self, "scope_dims", tuple(self.scope_dims))
+        for name in _INTEGERS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, int(value))
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> LearningSettings:
+        """Settings from a JSON object; keys it lacks take their defaults.
+
+        Raises `SettingsError` naming the key that is unknown or out of range.
+        """
+        if not isinstance(values, Mapping):
+            raise SettingsError("settings", "a JSON object", values)
+        known = {field.name for field in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise SettingsError(key, "one of " + ", ".join(sorted(known)), values[key])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as JSON-compatible values."""
+        values = asdict(self)
+        if self.scope_dims is not None:
+            values["scope_dims"] = list(self.scope_dims)
+        return values
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _integer(value: object) -> bool:
+    return _number(value) and float(value) == int(value)  # type: ignore[arg-type, call-overload, no-any-return]
+
+
+def _at_least(low: float, kind: Callable[[object], bool] = _number) -> Callable[[Any], bool]:
+    return lambda value: kind(value) and value >= low
+
+
+def _strings(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value)
+
+
+_INTEGERS = ("n_min", "max_dims", "max_lessons")
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "n_min": (_at_least(1, _integer), "an integer >= 1"),
+    "var_prior": (_at_least(0), "a finite number >= 0"),
+    "edge_threshold": (_at_least(0), "a finite number >= 0"),
+    "multiplier_min": (lambda v: _number(v) and 0 <= v <= 1, "a number from 0 to 1"),
+    "multiplier_max": (_at_least(1), "a finite number >= 1"),
+    "specificity_alpha": (_at_least(0), "a finite number >= 0"),
+    "strategy": (lambda v: v in STRATEGIES, "'blend' or 'most_specific'"),
+    "outcome": (lambda v: v in OUTCOMES, "'rr', 'roi' or 'pnl_usd'"),
+    "scope_dims": (lambda v: v is None or _strings(v), "null or a list of dimension names"),
+    "max_dims": (lambda v: v is None or _at_least(0, _integer)(v), "null or an integer >= 0"),
+    "max_lessons": (_at_least(1, _integer), "an integer >= 1"),
+    "stale_after_hours": (lambda v: _number(v) and v > 0, "a finite number > 0"),
+}
