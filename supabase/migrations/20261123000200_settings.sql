@@ -1,0 +1,164 @@
+-- Learning settings: one row a module, every key checked when it is written.
+
+create function pm_strength.default_settings() returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select jsonb_build_object(
+    'n_min', 33,
+    'var_prior', 0.25,
+    'edge_threshold', 0.05,
+    'multiplier_min', 0.3,
+    'multiplier_max', 3.0,
+    'specificity_alpha', 1.5,
+    'strategy', 'blend',
+    'outcome', 'rr',
+    'scope_dims', null,
+    'max_dims', 3,
+    'max_lessons', 1000000,
+    'stale_after_hours', 24
+  )
+$$;
+comment on function pm_strength.default_settings() is 'Every setting with its default.';
+revoke execute on function pm_strength.default_settings() from public, anon;
+grant execute on function pm_strength.default_settings() to authenticated, service_role;
+
+-- What is wrong with one setting, or null. Numbers are compared as numeric, so that one which a
+-- double cannot hold (1e999) is caught as not finite.
+create function pm_strength.setting_error(key text, value jsonb) returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  kind constant text := jsonb_typeof(value);
+  number constant numeric := case when kind = 'number' then (value #>> '{}')::numeric end;
+  finite constant boolean := coalesce(abs(number) <= 1.7976931348623157e308, false);
+  whole constant boolean := finite and number = trunc(number);
+  expected text;
+begin
+  case key
+    when 'n_min', 'max_lessons' then
+      if not (whole and number >= 1) then expected := 'an integer >= 1'; end if;
+    when 'max_dims' then
+      if not (kind = 'null' or (whole and number >= 0)) then expected := 'null or an integer >= 0'; end if;
+    when 'var_prior', 'edge_threshold', 'specificity_alpha' then
+      if not (finite and number >= 0) then expected := 'a finite number >= 0'; end if;
+    when 'multiplier_min' then
+      if not (finite and number between 0 and 1) then expected := 'a number from 0 to 1'; end if;
+    when 'multiplier_max' then
+      if not (finite and number >= 1) then expected := 'a finite number >= 1'; end if;
+    when 'stale_after_hours' then
+      if not (finite and number > 0) then expected := 'a finite number > 0'; end if;
+    when 'strategy' then
+      if value not in ('"blend"', '"most_specific"') then expected := '"blend" or "most_specific"'; end if;
+    when 'outcome' then
+      if value not in ('"rr"', '"roi"', '"pnl_usd"') then expected := '"rr", "roi" or "pnl_usd"'; end if;
+    when 'scope_dims' then
+      if not (kind = 'null' or (kind = 'array' and not exists (
+        select from jsonb_array_elements(case when kind = 'array' then value else '[]' end) item
+        where jsonb_typeof(item) <> 'string' or item = '""'
+      ))) then
+        expected := 'null or a list of dimension names';
+      end if;
+    else
+      return format('%s: unknown setting; expected one of %s', key, (
+        select string_agg(name, ', ' order by name)
+        from jsonb_object_keys(pm_strength.default_settings()) name
+      ));
+  end case;
+  if expected is null then
+    return null;
+  end if;
+  return format('%s: expected %s, got %s', key, expected, left(value::text, 100));
+end
+$$;
+comment on function pm_strength.setting_error(text, jsonb) is
+  'What is wrong with this value of this setting, naming the key; null if nothing is.';
+revoke execute on function pm_strength.setting_error(text, jsonb) from public, anon;
+grant execute on function pm_strength.setting_error(text, jsonb) to authenticated, service_role;
+
+create function pm_strength.settings_error(settings jsonb) returns text
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  entry record;
+  problem text;
+begin
+  if jsonb_typeof(settings) is distinct from 'object' then
+    return 'settings: expected a JSON object';
+  end if;
+  for entry in select key, value from jsonb_each(settings) order by key loop
+    problem := pm_strength.setting_error(entry.key, entry.value);
+    if problem is not null then
+      return problem;
+    end if;
+  end loop;
+  return null;
+end
+$$;
+comment on function pm_strength.settings_error(jsonb) is
+  'The first thing wrong with a settings object, naming the key; null if it is valid.';
+revoke execute on function pm_strength.settings_error(jsonb) from public, anon;
+grant execute on function pm_strength.settings_error(jsonb) to authenticated, service_role;
+
+-- A CHECK that only says false would not name the key, so this one raises.
+create function pm_strength.assert_settings(settings jsonb) returns boolean
+language plpgsql immutable
+set search_path = ''
+as $$
+declare
+  problem constant text := pm_strength.settings_error(settings);
+begin
+  if problem is not null then
+    raise check_violation using message = problem, constraint = 'learning_settings_valid';
+  end if;
+  return true;
+end
+$$;
+comment on function pm_strength.assert_settings(jsonb) is 'True, or an error that names the bad key.';
+revoke execute on function pm_strength.assert_settings(jsonb) from public, anon;
+grant execute on function pm_strength.assert_settings(jsonb) to authenticated, service_role;
+
+create table public.learning_settings (
+  module text primary key,
+  settings jsonb not null default '{}',
+  updated_at timestamptz not null default now(),
+  constraint learning_settings_valid check (pm_strength.assert_settings(settings))
+);
+comment on table public.learning_settings is
+  'How each module learns and sizes. Keys that are not set take their defaults.';
+comment on column public.learning_settings.module is 'The module, such as pm.';
+comment on column public.learning_settings.settings is
+  'n_min, var_prior, edge_threshold, multiplier_min, multiplier_max, specificity_alpha, strategy, outcome, scope_dims, max_dims, max_lessons, stale_after_hours.';
+comment on column public.learning_settings.updated_at is 'When the row was last written.';
+
+alter table public.learning_settings enable row level security;
+revoke all on public.learning_settings from anon, authenticated;
+grant select on public.learning_settings to authenticated;
+grant all on public.learning_settings to service_role;
+create policy learning_settings_read on public.learning_settings
+  for select to authenticated using ((select pm_strength.may_read()));
+
+insert into public.learning_settings (module) values ('pm');
+
+-- What a resolver goes by: the row over the defaults, or the defaults alone where the row is
+-- invalid (it can only have come past the check, by a restore for instance).
+create function pm_strength.effective_settings(module text) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select pm_strength.default_settings() || coalesce(
+    (
+      select row.settings
+      from public.learning_settings row
+      where row.module = effective_settings.module
+        and pm_strength.settings_error(row.settings) is null
+    ),
+    '{}'
+  )
+$$;
+comment on function pm_strength.effective_settings(text) is
+  'All settings of a module; the defaults where its row is missing or invalid.';
+revoke execute on function pm_strength.effective_settings(text) from public, anon;
+grant execute on function pm_strength.effective_settings(text) to authenticated, service_role;

@@ -1,0 +1,90 @@
+-- ad_strands: the bot's own log. Made here only if it is missing; an existing table keeps its
+-- columns, rows and RLS, and gets our indexes.
+
+do $$
+begin
+  if to_regclass('public.ad_strands') is not null then
+    return;
+  end if;
+
+  create table public.ad_strands (
+    id text primary key default gen_random_uuid()::text,
+    module text not null,
+    kind text not null,
+    symbol text,
+    timeframe text,
+    position_id text,
+    -- text, not uuid: a strand with a bad trade_id must be kept and reported, not refused.
+    trade_id text,
+    content jsonb not null default '{}',
+    created_at timestamptz not null default now()
+  );
+  comment on table public.ad_strands is
+    'What the modules said: pm_action and position_closed strands are learned from.';
+  comment on column public.ad_strands.id is 'The strand; inserting an id twice is refused.';
+  comment on column public.ad_strands.module is 'Who said it, such as pm.';
+  comment on column public.ad_strands.kind is 'What it is: pm_action, position_closed or another kind.';
+  comment on column public.ad_strands.symbol is 'The traded symbol.';
+  comment on column public.ad_strands.timeframe is 'The timeframe that was traded.';
+  comment on column public.ad_strands.position_id is 'The position that it belongs to.';
+  comment on column public.ad_strands.trade_id is 'The trade (uuid); content.trade_id where it is null.';
+  comment on column public.ad_strands.content is 'The strand''s payload.';
+  comment on column public.ad_strands.created_at is 'When it was said.';
+
+  alter table public.ad_strands enable row level security;
+  revoke all on public.ad_strands from anon, authenticated;
+  grant all on public.ad_strands to service_role;
+end
+$$;
+
+-- The id may be text, uuid or bigint and trade_id may be missing, so the view that all our SQL
+-- reads strands through, and the indexes behind it, are made to the table that is there.
+-- Trade keys are cut at 64 characters: a btree refuses long values, and an index of ours must
+-- never refuse a bot's insert.
+do $$
+declare
+  column_trade constant text := case
+    when exists (
+      select from pg_catalog.pg_attribute
+      where attrelid = 'public.ad_strands'::regclass and attname = 'trade_id' and not attisdropped
+    ) then 'trade_id::text' else 'null::text'
+  end;
+  -- a text id is ordered byte for byte, whatever the database's collation is
+  native_id constant text := case
+    when (
+      select atttypid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)
+      from pg_catalog.pg_attribute
+      where attrelid = 'public.ad_strands'::regclass and attname = 'id' and not attisdropped
+    ) then 'id collate "C"' else 'id'
+  end;
+  column_key constant text := format('replace(lower(left(%s, 64)), ''-'', '''')', column_trade);
+  content_key constant text := $key$replace(lower(left(content ->> 'trade_id', 64)), '-', '')$key$;
+  ours constant text := $kinds$kind in ('pm_action', 'position_closed')$kinds$;
+begin
+  execute format(
+    'create view pm_strength.strands as
+     select (id::text) collate "C" as id, %s as native_id, module, kind, created_at, content,
+       %s as trade_id, %s as column_key, %s as content_key
+     from public.ad_strands
+     where %s',
+    native_id, column_trade, column_key, content_key, ours
+  );
+  execute format(
+    'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, ((id::text) collate "C")) where %s',
+    ours
+  );
+  execute format(
+    'create index if not exists ad_strands_pm_content_trade on public.ad_strands ((%s)) where %s',
+    content_key, ours
+  );
+  if column_trade <> 'null::text' then
+    execute format(
+      'create index if not exists ad_strands_pm_column_trade on public.ad_strands ((%s)) where %s',
+      column_key, ours
+    );
+  end if;
+end
+$$;
+comment on view pm_strength.strands is
+  'The strands that are learned from, with text ids and the trade keys that the indexes are on.';
+revoke all on pm_strength.strands from public, anon, authenticated;

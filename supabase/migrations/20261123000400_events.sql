@@ -1,0 +1,73 @@
+-- pattern_trade_events: one row for each action of a closed trade, with the trade's final outcome.
+
+create table public.pattern_trade_events (
+  id bigint generated always as identity primary key,
+  strand_id text not null,
+  trade_id uuid not null,
+  module text not null default 'pm',
+  pattern_key text not null,
+  action_category text not null,
+  scope jsonb not null,
+  rr double precision not null,
+  pnl_usd double precision,
+  rpnl_pct double precision,
+  trimmed boolean,
+  reached_s3 boolean,
+  "timestamp" timestamptz not null,
+  closed_by text,
+  created_at timestamptz not null default now(),
+  constraint pattern_trade_events_strand unique (strand_id),
+  constraint pattern_trade_events_pattern check (pattern_key <> ''),
+  constraint pattern_trade_events_category check (action_category in ('entry', 'add', 'trim', 'exit')),
+  constraint pattern_trade_events_scope check (jsonb_typeof(scope) = 'object'),
+  constraint pattern_trade_events_finite check (
+    abs(rr) < 'infinity' and abs(pnl_usd) < 'infinity' and abs(rpnl_pct) < 'infinity'
+  )
+);
+comment on table public.pattern_trade_events is
+  'One row for each action of a closed trade: what was done, in which scope, and how the trade ended.';
+comment on column public.pattern_trade_events.id is 'Order of capture.';
+comment on column public.pattern_trade_events.strand_id is 'The pm_action strand; one event each, ever.';
+comment on column public.pattern_trade_events.trade_id is 'The trade that the action belongs to.';
+comment on column public.pattern_trade_events.module is 'The module that traded.';
+comment on column public.pattern_trade_events.pattern_key is 'What the action was, as the strand has it.';
+comment on column public.pattern_trade_events.action_category is 'entry, add, trim or exit.';
+comment on column public.pattern_trade_events.scope is 'The dimensions that the action was taken in.';
+comment on column public.pattern_trade_events.rr is 'The trade''s outcome in R; the same on all its events.';
+comment on column public.pattern_trade_events.pnl_usd is 'The trade''s realized profit in USD.';
+comment on column public.pattern_trade_events.rpnl_pct is 'The trade''s realized profit in percent.';
+comment on column public.pattern_trade_events.trimmed is 'Whether the trade was trimmed.';
+comment on column public.pattern_trade_events.reached_s3 is 'Whether the trade reached state S3.';
+comment on column public.pattern_trade_events."timestamp" is 'When the trade ended.';
+comment on column public.pattern_trade_events.closed_by is 'The position_closed strand that gave the outcome.';
+comment on column public.pattern_trade_events.created_at is 'When the event was captured.';
+
+create index pattern_trade_events_trade on public.pattern_trade_events (trade_id);
+create index pattern_trade_events_scope on public.pattern_trade_events using gin (scope jsonb_path_ops);
+
+alter table public.pattern_trade_events enable row level security;
+revoke all on public.pattern_trade_events from anon, authenticated;
+grant all on public.pattern_trade_events to service_role;
+
+-- One page of events in order of capture, for a mining run. A page is one JSON value, because
+-- the API cuts an answer of rows at a number that the project sets.
+create function public.pm_strength_read_events(
+  module text, after_id bigint, up_to_id bigint, page_size integer
+) returns jsonb
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
+  from (
+    select e.id, e.trade_id, e.pattern_key, e.action_category, e.scope, e.rr, e.pnl_usd, e.rpnl_pct, e."timestamp"
+    from public.pattern_trade_events e
+    where e.id > pm_strength_read_events.after_id and e.id <= pm_strength_read_events.up_to_id and e.module = pm_strength_read_events.module
+    order by e.id
+    limit least(pm_strength_read_events.page_size, 20000)
+  ) page
+$$;
+comment on function public.pm_strength_read_events(text, bigint, bigint, integer) is
+  'Up to page_size events of a module with after_id < id <= up_to_id, in order of id.';
+revoke execute on function public.pm_strength_read_events(text, bigint, bigint, integer)
+  from public, anon, authenticated;
+grant execute on function public.pm_strength_read_events(text, bigint, bigint, integer) to service_role;

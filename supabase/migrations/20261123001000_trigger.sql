@@ -1,0 +1,47 @@
+-- The trigger on ad_strands: a strand that becomes position_closed puts one message on the queue,
+-- in the same transaction.
+
+-- SECURITY DEFINER: the bot that inserts has no rights on the queue. Once a statement, not once a
+-- row: a bulk insert then costs one call. If it fails the strands are stored all the same, with a
+-- warning, and the sweep finds them: learning must never break a bot's insert.
+create function pm_strength.enqueue_closed() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  messages jsonb[];
+begin
+  if tg_op = 'INSERT' then
+    select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
+    from new_strands s
+    where s.kind = 'position_closed' and s.module = 'pm';
+  else
+    select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
+    from new_strands s
+    where s.kind = 'position_closed' and s.module = 'pm'
+      and not exists (
+        select from old_strands o
+        where o.id = s.id and o.kind = 'position_closed' and o.module = 'pm'
+      );
+  end if;
+  if messages is not null then
+    perform pgmq.send_batch('pm_strength_trades', messages);
+  end if;
+  return null;
+exception when others then
+  raise warning 'PM Strength did not queue closed trades: %. The sweep will find them.', sqlerrm;
+  return null;
+end
+$$;
+comment on function pm_strength.enqueue_closed() is 'Queues strands that became position_closed.';
+revoke execute on function pm_strength.enqueue_closed() from public, anon, authenticated;
+
+create trigger pm_strength_enqueue_inserted
+after insert on public.ad_strands
+referencing new table as new_strands
+for each statement execute function pm_strength.enqueue_closed();
+
+create trigger pm_strength_enqueue_updated
+after update on public.ad_strands
+referencing old table as old_strands new table as new_strands
+for each statement execute function pm_strength.enqueue_closed();

@@ -1,0 +1,110 @@
+-- The schedule: due slots become job messages, once, whoever asks first.
+
+create table pm_strength.schedule (
+  job text primary key,
+  every interval not null,
+  past interval not null,
+  last_slot timestamptz not null,
+  constraint schedule_job check (job in ('sweep', 'mine', 'materialize'))
+);
+comment on table pm_strength.schedule is 'When each job is due (UTC), and the last slot that was queued.';
+comment on column pm_strength.schedule.job is 'What to do.';
+comment on column pm_strength.schedule.every is 'How often.';
+comment on column pm_strength.schedule.past is 'How long past the round hour or five minutes.';
+comment on column pm_strength.schedule.last_slot is 'The newest slot that was queued.';
+alter table pm_strength.schedule enable row level security;
+revoke all on pm_strength.schedule from anon, authenticated;
+grant all on pm_strength.schedule to service_role;
+
+create function pm_strength.slot(every interval, past interval, at timestamptz) returns timestamptz
+language sql immutable
+set search_path = ''
+as $$
+  select date_bin(every, at - past, timestamptz '2000-01-01 00:00:00+00') + past
+$$;
+comment on function pm_strength.slot(interval, interval, timestamptz) is 'The newest slot that is not in the future.';
+revoke execute on function pm_strength.slot(interval, interval, timestamptz) from public, anon, authenticated;
+grant execute on function pm_strength.slot(interval, interval, timestamptz) to service_role;
+
+insert into pm_strength.schedule (job, every, past, last_slot)
+select s.job, s.every, s.past, pm_strength.slot(s.every, s.past, now())
+from (
+  values
+    ('sweep', interval '5 minutes', interval '2 minutes'),
+    ('mine', interval '1 hour', interval '8 minutes'),
+    ('materialize', interval '1 hour', interval '10 minutes')
+) s (job, every, past);
+
+-- Puts a job on the queue. One of the same kind that still waits is replaced: after an outage of
+-- the workers there is one to do, not one for every hour missed. SECURITY DEFINER: writes the queue.
+create function public.pm_strength_enqueue_job(job text, slot timestamptz default null) returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  sent bigint;
+begin
+  if job is null or job not in ('sweep', 'mine', 'materialize') then
+    raise invalid_parameter_value using
+      message = format('job: expected sweep, mine or materialize, got %s', job);
+  end if;
+  perform pgmq.archive('pm_strength_jobs', q.msg_id)
+  from pgmq.q_pm_strength_jobs q
+  where q.message ->> 'job' = pm_strength_enqueue_job.job and q.vt <= clock_timestamp();
+  select id into sent
+  from pgmq.send(
+    'pm_strength_jobs', jsonb_build_object('job', job, 'module', 'pm', 'slot', slot)
+  ) id;
+  return sent;
+end
+$$;
+comment on function public.pm_strength_enqueue_job(text, timestamptz) is
+  'Queues a sweep, mine or materialize job, in place of one that still waits; returns its message.';
+revoke execute on function public.pm_strength_enqueue_job(text, timestamptz) from public, anon, authenticated;
+grant execute on function public.pm_strength_enqueue_job(text, timestamptz) to service_role;
+
+-- Any number of workers and crons may call this at once: the update of a job's row is the claim.
+-- SECURITY DEFINER so that a cron can be given this and nothing else.
+create function public.pm_strength_enqueue_due(at timestamptz default clock_timestamp())
+returns integer
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  due record;
+  queued integer := 0;
+begin
+  for due in
+    update pm_strength.schedule s
+    set last_slot = pm_strength.slot(s.every, s.past, at)
+    where s.last_slot < pm_strength.slot(s.every, s.past, at)
+    returning s.job, s.last_slot
+  loop
+    perform public.pm_strength_enqueue_job(due.job, due.last_slot);
+    queued := queued + 1;
+  end loop;
+  return queued;
+end
+$$;
+comment on function public.pm_strength_enqueue_due(timestamptz) is
+  'Queues the newest slot of every job that is due and not queued yet; returns how many.';
+revoke execute on function public.pm_strength_enqueue_due(timestamptz) from public, anon, authenticated;
+grant execute on function public.pm_strength_enqueue_due(timestamptz) to service_role;
+
+-- The worker's look at the schedule and at its queue, in one call. SECURITY DEFINER: reads the queue.
+create function public.pm_strength_read_job(visibility_seconds integer) returns jsonb
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform public.pm_strength_enqueue_due();
+  return (
+    select jsonb_build_object('msg_id', m.msg_id, 'read_ct', m.read_ct, 'message', m.message)
+    from pgmq.read('pm_strength_jobs', visibility_seconds, 1) m
+  );
+end
+$$;
+comment on function public.pm_strength_read_job(integer) is
+  'Queues what is due, then reads one job: {msg_id, read_ct, message}, or null.';
+revoke execute on function public.pm_strength_read_job(integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_read_job(integer) to service_role;

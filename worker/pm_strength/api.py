@@ -1,0 +1,119 @@
+"""One call to the project's API: through supabase-py, tried again where that can help."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from .connection import Connection
+from .errors import StoreError, TransientStoreError
+from .retry import classify, delay_seconds
+
+# The server ends a call after 8 s; a client that gave up earlier would not know how it ended.
+TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+
+T = TypeVar("T")
+
+
+class _RefusedError(Exception):
+    """An answer with an error status, before supabase-py drops the status and the headers."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.retry_after = _seconds(response.headers.get("Retry-After"))
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        fields = body if isinstance(body, dict) else {}
+        self.code = fields.get("code") if isinstance(fields.get("code"), str) else None
+        parts = [fields.get(name) for name in ("message", "details", "hint")]
+        self.message = " ".join(part.rstrip(".") + "." for part in parts if isinstance(part, str) and part)
+        if not self.message:
+            self.message = f"The API answered {response.status_code} without an explanation."
+
+
+class Api:
+    """A project's REST API as supabase-py gives it, with our errors and retries.
+
+    `tries` calls are made before a transient error is raised. Writes are tried again too, so every
+    call made through here must be idempotent.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        tries: int = 6,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        # supabase-py takes most of a second to import, and a plain book of overrides needs none of it
+        from supabase import ClientOptions, create_client
+
+        self._http = httpx.Client(timeout=TIMEOUT, event_hooks={"response": [_refuse]}, follow_redirects=True)
+        options = ClientOptions(
+            httpx_client=self._http, postgrest_client_timeout=TIMEOUT, postgrest_client_retry=False
+        )
+        self._client = create_client(connection.url, connection.key, options)
+        self._tries = tries
+        self._sleep = sleep
+        self._jitter = jitter
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def rpc(self, function: str, **params: Any) -> Any:
+        """The result of a database function; None where it returns null."""
+        return self._call(lambda: self._client.rpc(function, params).execute().data)
+
+    def table(self, query: Callable[[Any], Any]) -> Any:
+        """The rows of a query that `query` builds on the supabase-py client."""
+        return self._call(lambda: query(self._client).execute().data)
+
+    def _call(self, send: Callable[[], T]) -> T:
+        attempt = 0
+        while True:
+            try:
+                return send()
+            except Exception as cause:
+                error = _translate(cause, attempt)
+                if error is None:
+                    raise
+                if not isinstance(error, TransientStoreError) or attempt + 1 >= self._tries:
+                    raise error from cause
+                self._sleep(delay_seconds(attempt, self._jitter(), error.retry_after))
+                attempt += 1
+
+
+def _refuse(response: httpx.Response) -> None:
+    if response.status_code >= 400:
+        response.read()
+        raise _RefusedError(response)
+
+
+def _translate(cause: Exception, attempt: int) -> StoreError | None:
+    from postgrest import APIError
+
+    if isinstance(cause, _RefusedError):
+        return classify(
+            cause.status, cause.code, cause.message, attempt=attempt, retry_after=cause.retry_after
+        )
+    if isinstance(cause, httpx.HTTPError):
+        return TransientStoreError(f"The API is out of reach ({type(cause).__name__}: {cause}).")
+    if isinstance(cause, APIError | ValidationError | ValueError):
+        return TransientStoreError("The API's answer is not the JSON that was expected.")
+    return None
+
+
+def _seconds(value: str | None) -> float | None:
+    try:
+        return float(value) if value is not None else None
+    except ValueError:
+        return None

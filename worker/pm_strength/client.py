@@ -1,0 +1,124 @@
+"""StrengthClient: a book of overrides that loads itself, keeps itself fresh, and fails open."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .api import Api
+from .book import OverrideBook
+from .connection import Connection
+from .errors import PmStrengthError
+from .settings import LearningSettings
+from .sizing import Resolution
+from .store import Row, Store
+
+log = logging.getLogger(__name__)
+
+
+class StrengthClient:
+    """Resolves multipliers from a book in memory, refreshed in the background.
+
+    `key` is a project's secret key, or a publishable one with a user's session that may read.
+    Nothing here raises into a trading loop: while there is no book, the answer is 1.0 with reason
+    `unavailable`; a book whose materialization is too old answers 1.0 with reason `stale`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        *,
+        refresh_seconds: float = 60.0,
+        connect: Callable[[], Store] | None = None,
+    ) -> None:
+        self._connect = connect or (lambda: Store(Api(Connection(url, key), tries=2)))
+        self._refresh_seconds = refresh_seconds
+        self._store: Store | None = None
+        self._book: OverrideBook | None = None
+        self._set_id: int | None = None
+        self._settings: Mapping[str, Any] | None = None
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._keep_fresh, name="pm-strength", daemon=True)
+        self._started = False
+
+    def __enter__(self) -> StrengthClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop refreshing and close the connections."""
+        self._closed.set()
+        if self._started:
+            self._thread.join()
+        if self._store is not None:
+            self._store.close()
+
+    def resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
+        """The multiplier for an action in a scope; the first call waits for the book."""
+        self._start()
+        book = self._book
+        if book is None:
+            return Resolution.neutral("unavailable")
+        return book.resolve(pattern_key, action_category, scope)
+
+    def refresh(self) -> bool:
+        """Load the overrides if newer ones are published; False if the project is out of reach."""
+        try:
+            with self._lock:
+                self._load()
+        except Exception as error:
+            # Whatever it is, the book of before goes on answering until it is stale.
+            level = logging.WARNING if isinstance(error, PmStrengthError) else logging.ERROR
+            log.log(level, "could not refresh the overrides", extra={"error": str(error)})
+            return False
+        return True
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+        self.refresh()
+        self._thread.start()
+
+    def _keep_fresh(self) -> None:
+        while not self._closed.wait(self._refresh_seconds):
+            self.refresh()
+
+    def _load(self) -> None:
+        if self._store is None:
+            self._store = self._connect()
+        version = self._store.override_page(page_size=0)
+        if version["set_id"] == self._set_id and version["settings"] == self._settings:
+            return
+        rows, version = _read_set(self._store, version)
+        as_of = version["as_of"]
+        self._book = OverrideBook(
+            rows,
+            LearningSettings.from_mapping(version["settings"]),
+            run_id=version["run_id"],
+            as_of=None if as_of is None else datetime.fromisoformat(as_of).astimezone(UTC),
+        )
+        self._set_id, self._settings = version["set_id"], version["settings"]
+
+
+def _read_set(store: Store, version: Row) -> tuple[list[Row], Row]:
+    """All rows of one set: if it is replaced twice while it is read, the newest from the start."""
+    while True:
+        rows: list[Row] = []
+        page = store.override_page(version["set_id"])
+        while not page["gone"] and page["overrides"]:
+            rows.extend(page["overrides"])
+            page = store.override_page(version["set_id"], rows[-1]["id"])
+        if not page["gone"]:
+            return rows, version
+        version = store.override_page(page_size=0)

@@ -1,0 +1,148 @@
+"""What each message makes the worker do: capture trades, sweep, mine or materialize."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import learning
+from .capture import BadStrand, Capture, Outcome, Strand, capture_trade, group_by_trade
+from .errors import PmStrengthError
+from .retry import NO_ACTIONS_DELAYS_SECONDS
+from .store import TRADES_QUEUE, Row, Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class BatchPlan:
+    """How a batch of trade messages ends: what `Store.commit_trades` takes."""
+
+    events: list[Row] = field(default_factory=list)
+    done_ids: list[int] = field(default_factory=list)
+    retries: list[Row] = field(default_factory=list)
+    dead: dict[str, Row] = field(default_factory=dict)
+    unreadable: list[int] = field(default_factory=list)
+
+    def bury(self, strand_id: str, code: str, reason: str) -> None:
+        """Put a strand among the dead letters."""
+        message = {"strand_id": strand_id}
+        self.dead[strand_id] = {"strand_id": strand_id, "code": code, "reason": reason, "message": message}
+
+
+def plan_batch(batch: Mapping[str, Any]) -> BatchPlan:
+    """Decide what becomes of each message of a batch, as `Store.read_trades` returned it."""
+    plan = BatchPlan()
+    strands, unreadable = _parse(batch["strands"])
+    trades, bad = group_by_trade(strands)
+    faults = {fault.strand_id: fault for fault in (*unreadable, *bad)}
+    for fault in faults.values():
+        plan.bury(fault.strand_id, "bad_strand", fault.reason)
+
+    known = {row["trade_id"]: row for row in batch["events"]}
+    trade_of = {
+        strand.id: trade_id
+        for trade_id, (closes, actions) in trades.items()
+        for strand in (*closes, *actions)
+    }
+    captures: dict[str, Capture] = {}
+    for entry in batch["messages"]:
+        message = entry["message"] if isinstance(entry["message"], dict) else {}
+        strand_id = message.get("strand_id")
+        if not isinstance(strand_id, str):
+            plan.unreadable.append(entry["msg_id"])
+            continue
+        trade_id = trade_of.get(strand_id)
+        if trade_id is None:
+            if strand_id not in faults:
+                plan.bury(strand_id, "bad_strand", "strand_id: expected a strand with this id, found none")
+            plan.done_ids.append(entry["msg_id"])
+            continue
+        if trade_id not in captures:
+            closes, actions = trades[trade_id]
+            captures[trade_id] = _capture(plan, trade_id, closes, actions, known.get(trade_id))
+        _settle(plan, entry["msg_id"], message, captures[trade_id], trade_id in known)
+    return plan
+
+
+def _parse(rows: list[Row]) -> tuple[list[Strand], list[BadStrand]]:
+    strands: list[Strand] = []
+    bad: list[BadStrand] = []
+    for row in rows:
+        strand = Strand.from_row(row)
+        if isinstance(strand, BadStrand):
+            bad.append(strand)
+        else:
+            strands.append(strand)
+    return strands, bad
+
+
+def _capture(
+    plan: BatchPlan,
+    trade_id: str,
+    closes: list[Strand],
+    actions: list[Strand],
+    known: Row | None,
+) -> Capture:
+    outcome = Outcome(**known["outcome"]) if known is not None else None
+    captured = set(known["strand_ids"]) if known is not None else set()
+    capture = capture_trade(trade_id, closes, actions, outcome, captured)
+    plan.events.extend(event.to_row() for event in capture.events)
+    for fault in capture.bad:
+        plan.bury(fault.strand_id, "bad_strand", fault.reason)
+    return capture
+
+
+def _settle(plan: BatchPlan, msg_id: int, message: Row, capture: Capture, has_events: bool) -> None:
+    strand_id = message["strand_id"]
+    waits_for_actions = (
+        capture.outcome is not None
+        and not capture.events
+        and not has_events
+        and all(fault.strand_id != strand_id for fault in capture.bad)
+    )
+    if not waits_for_actions:
+        plan.done_ids.append(msg_id)
+        return
+    attempt = message.get("attempt", 1)
+    if attempt <= len(NO_ACTIONS_DELAYS_SECONDS):
+        plan.retries.append(
+            {
+                "msg_id": msg_id,
+                "message": {"strand_id": strand_id, "attempt": attempt + 1},
+                "delay_seconds": NO_ACTIONS_DELAYS_SECONDS[attempt - 1],
+            }
+        )
+        return
+    plan.bury(strand_id, "no_actions", "no_actions: the trade has no action that can be learned from")
+    plan.done_ids.append(msg_id)
+
+
+def commit(store: Store, plan: BatchPlan) -> int:
+    """Write a planned batch; returns the number of new events."""
+    added = store.commit_trades(plan.events, plan.done_ids, plan.retries, list(plan.dead.values()))
+    for msg_id in plan.unreadable:
+        store.dead_letter(TRADES_QUEUE, msg_id, "message.strand_id: expected the id of a strand")
+    for letter in plan.dead.values():
+        log.warning("dead letter", extra={"strand_id": letter["strand_id"], "reason": letter["reason"]})
+    return added
+
+
+def run_job(store: Store, message: Mapping[str, Any], progress: learning.Progress) -> None:
+    """Do the job that a message names; raises what the job raises, or an error naming the job."""
+    job = message.get("job")
+    module = message.get("module", "pm")
+    if job == "sweep":
+        found = sum(store.sweep())
+        log.info("swept", extra={"found": found})
+    elif job == "mine":
+        report = learning.mine(store, module, progress)
+        log.info("mined", extra={"run_id": report.run_id, "lessons": report.lessons})
+    elif job == "materialize":
+        result = learning.materialize(store, module, progress)
+        if result is not None:
+            log.info("materialized", extra={"run_id": result.run_id, "overrides": result.overrides})
+    else:
+        raise PmStrengthError(f"message.job: expected sweep, mine or materialize, got {job!r}")

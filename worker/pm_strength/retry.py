@@ -1,0 +1,81 @@
+"""Which failed call is worth another try, and after how long: pure functions, tested by table."""
+
+from __future__ import annotations
+
+from .errors import PermanentStoreError, StoreError, TransientStoreError
+
+BASE_DELAY_SECONDS = 0.25
+MAX_DELAY_SECONDS = 30.0
+MAX_RETRY_AFTER_SECONDS = 120.0
+
+# A close whose actions are not there yet: five tries over about an hour (contract section 1).
+NO_ACTIONS_DELAYS_SECONDS = (60, 300, 900, 2400)
+# A job that broke for a reason that may pass, such as a database that restarts.
+JOB_TRIES = 5
+
+# Postgres classes: connection, rollback (serialization, deadlock), resources, intervention
+# (shutdown, cancel), system and internal errors.
+_TRANSIENT_CLASSES = ("08", "40", "53", "57", "58", "XX")
+_TRANSIENT_CODES = ("55P03", "25006", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
+_TRANSIENT_STATUSES = (408, 425, 429)
+# Data, constraints, syntax and rights, a state that forbids the call, `raise`: PostgREST gives some
+# of them a 500, but the same call will meet the same answer.
+_PERMANENT_CLASSES = ("0A", "21", "22", "23", "28", "42", "55", "P0")
+# PostgREST does not know the function or table: its schema cache is old, or the migrations are
+# missing. A few tries tell which.
+_UNKNOWN_OBJECT_CODES = ("PGRST202", "PGRST204", "PGRST205")
+_UNKNOWN_OBJECT_TRIES = 4
+
+
+def delay_seconds(attempt: int, jitter: float, retry_after: float | None = None) -> float:
+    """Seconds to wait after failed try number `attempt` (from 0).
+
+    Doubles from 0.25 s up to 30 s; `jitter` in [0, 1) takes off up to half, so that workers that
+    failed together do not come back together. A server's Retry-After is kept to, up to 2 minutes.
+    """
+    backoff = min(MAX_DELAY_SECONDS, BASE_DELAY_SECONDS * 2.0 ** min(attempt, 30)) * (1 - jitter / 2)
+    if retry_after is None:
+        return backoff
+    return max(backoff, min(retry_after, MAX_RETRY_AFTER_SECONDS))
+
+
+def classify(
+    status: int | None,
+    code: str | None,
+    message: str,
+    *,
+    attempt: int = 0,
+    retry_after: float | None = None,
+) -> StoreError:
+    """The error for a refused call: transient or permanent, with what to do about it.
+
+    `status` is the HTTP status, None if there was no answer; `code` the Postgres or PostgREST
+    code; `attempt` the number of tries before this one.
+    """
+    if code in _UNKNOWN_OBJECT_CODES and attempt + 1 >= _UNKNOWN_OBJECT_TRIES:
+        return PermanentStoreError(
+            f"{message} Apply the migrations with `supabase db push` (or `pm-strength up`).",
+            status=status,
+            code=code,
+        )
+    sql_class = code[:2] if code is not None and len(code) == 5 else None
+    if (
+        status is None
+        or status in _TRANSIENT_STATUSES
+        or (status >= 500 and sql_class not in _PERMANENT_CLASSES)
+        or sql_class in _TRANSIENT_CLASSES
+        or code in _TRANSIENT_CODES
+        or code in _UNKNOWN_OBJECT_CODES
+    ):
+        return TransientStoreError(message, status=status, code=code, retry_after=retry_after)
+    return PermanentStoreError(message + _remedy(status, code), status=status, code=code)
+
+
+def _remedy(status: int, code: str | None) -> str:
+    if status == 401:
+        return " The key is wrong or expired: check SUPABASE_SECRET_KEY."
+    if status == 403 or code == "42501":
+        return " The key lacks the right: use the project's secret (service_role) key."
+    if status == 404:
+        return " Nothing is at that address: check SUPABASE_URL."
+    return ""

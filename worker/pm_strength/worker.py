@@ -1,0 +1,155 @@
+"""The worker: one loop over closed trades, one over jobs, until it is stopped or all is done."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .errors import PermanentStoreError, PmStrengthError, SupersededRunError, TransientStoreError
+from .jobs import commit, plan_batch, run_job
+from .lease import Lease
+from .retry import JOB_TRIES, delay_seconds
+from .store import JOBS_QUEUE, Row, Store
+
+log = logging.getLogger(__name__)
+
+# Called after each batch with the messages and events that it had.
+OnBatch = Callable[[int, int], None]
+
+
+class StoppedError(PmStrengthError):
+    """The worker was asked to stop while a job was running; the job goes back to the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker works: messages a batch, and seconds.
+
+    `visibility_seconds` is how long a message stays with a worker that is no longer heard of.
+    """
+
+    batch_size: int = 500
+    visibility_seconds: int = 60
+    wait_seconds: int = 5
+    job_interval_seconds: float = 5.0
+
+
+class Worker:
+    """Drains the queues of a project. `connect` makes a store; each loop has its own."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Store],
+        options: WorkerOptions = WorkerOptions(),
+        on_batch: OnBatch = lambda messages, events: None,
+    ) -> None:
+        self._connect = connect
+        self._options = options
+        self._on_batch = on_batch
+        self._stop = threading.Event()
+        self._failure: PermanentStoreError | None = None
+
+    def stop(self) -> None:
+        """Ask both loops to finish what they have in hand; callable from a signal handler."""
+        self._stop.set()
+
+    def drain(self) -> None:
+        """Sweep, then work until nothing is due on either queue; raises what a call raises."""
+        store = self._connect()
+        try:
+            for _found in store.sweep():
+                if self._stop.is_set():
+                    return
+            while not self._stop.is_set():
+                if self._capture_batch(store, wait_seconds=0) + self._do_job(store) == 0:
+                    return
+        finally:
+            store.close()
+
+    def run(self) -> None:
+        """Work until `stop`; raises `PermanentStoreError` if no further try can help."""
+        jobs = threading.Thread(target=self._loop, args=(self._job_step,), name="jobs")
+        jobs.start()
+        try:
+            self._loop(self._capture_step)
+        finally:
+            self._stop.set()
+            jobs.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _loop(self, step: Callable[[Store], None]) -> None:
+        store = self._connect()
+        failures = 0
+        try:
+            while not self._stop.is_set():
+                try:
+                    step(store)
+                    failures = 0
+                except TransientStoreError as error:
+                    pause = delay_seconds(failures, 0.0, error.retry_after)
+                    log.warning("waiting for the database", extra={"error": str(error), "seconds": pause})
+                    failures += 1
+                    self._stop.wait(pause)
+                except PermanentStoreError as error:
+                    self._failure = error
+                    self._stop.set()
+        finally:
+            store.close()
+
+    def _capture_step(self, store: Store) -> None:
+        self._capture_batch(store, self._options.wait_seconds)
+
+    def _job_step(self, store: Store) -> None:
+        if self._do_job(store) == 0:
+            self._stop.wait(self._options.job_interval_seconds)
+
+    def _capture_batch(self, store: Store, wait_seconds: int) -> int:
+        options = self._options
+        batch = store.read_trades(options.batch_size, options.visibility_seconds, wait_seconds)
+        count = len(batch["messages"])
+        if count:
+            events = commit(store, plan_batch(batch))
+            log.info("captured", extra={"messages": count, "events": events})
+            self._on_batch(count, events)
+        return count
+
+    def _do_job(self, store: Store) -> int:
+        entry = store.read_job(self._options.visibility_seconds)
+        if entry is None:
+            return 0
+        msg_id = int(entry["msg_id"])
+        try:
+            with Lease(store, JOBS_QUEUE, [msg_id], self._options.visibility_seconds):
+                run_job(store, entry["message"], self._progress)
+        except StoppedError:
+            store.extend(JOBS_QUEUE, [msg_id], 0)
+        except SupersededRunError as error:
+            log.info("superseded", extra={"reason": str(error)})
+            store.archive(JOBS_QUEUE, [msg_id])
+        except TransientStoreError as error:
+            self._put_back(store, entry, error)
+        except PermanentStoreError:
+            store.extend(JOBS_QUEUE, [msg_id], 0)
+            raise
+        except Exception as error:
+            # A bug or bad settings: trying again at once would end the same way.
+            log.exception("job failed", extra={"job": entry["message"]})
+            store.dead_letter(JOBS_QUEUE, msg_id, f"{type(error).__name__}: {error}")
+        else:
+            store.archive(JOBS_QUEUE, [msg_id])
+        return 1
+
+    def _put_back(self, store: Store, entry: Row, error: TransientStoreError) -> None:
+        tries = int(entry["read_ct"])
+        if tries >= JOB_TRIES:
+            store.dead_letter(JOBS_QUEUE, int(entry["msg_id"]), f"after {tries} tries: {error}")
+            return
+        log.warning("job put back", extra={"job": entry["message"], "error": str(error)})
+        store.extend(JOBS_QUEUE, [int(entry["msg_id"])], round(30 * 2.0**tries))
+
+    def _progress(self, what: str, share: float) -> None:
+        if self._stop.is_set():
+            raise StoppedError("The worker was asked to stop.")
