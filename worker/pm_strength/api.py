@@ -92,10 +92,17 @@ class Api:
                 attempt += 1
 
 
+class _NotJsonError(Exception):
+    """A good status with a page of HTML, as a proxy in between gives it."""
+
+
 def _refuse(response: httpx.Response) -> None:
     if response.status_code >= 400:
         response.read()
         raise _RefusedError(response)
+    kind = response.headers.get("Content-Type", "")
+    if response.status_code == 200 and "json" not in kind:
+        raise _NotJsonError
 
 
 def _translate(cause: Exception, attempt: int) -> StoreError | None:
@@ -107,7 +114,7 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
         )
     if isinstance(cause, httpx.HTTPError):
         return TransientStoreError(f"The API is out of reach ({type(cause).__name__}: {cause}).")
-    if isinstance(cause, APIError | ValidationError | ValueError):
+    if isinstance(cause, _NotJsonError | APIError | ValidationError | ValueError):
         return TransientStoreError("The API's answer is not the JSON that was expected.")
     return None
 

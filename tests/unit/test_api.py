@@ -1,0 +1,102 @@
+"""One call on the wire: what the real stack cannot be made to answer."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import respx
+
+from pm_strength.api import Api
+from pm_strength.connection import Connection
+from pm_strength.errors import PermanentStoreError, TransientStoreError
+
+URL = "https://project.test"
+KEY = "sb_secret_marker"
+OK = httpx.Response(200, json={"events": 1})
+
+
+@pytest.fixture
+def wire() -> Iterator[respx.Route]:
+    with respx.mock(assert_all_called=False) as router:
+        yield router.post(f"{URL}/rest/v1/rpc/f")
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def api(pauses: list[float]) -> Iterator[Api]:
+    api = Api(Connection(URL, KEY), tries=3, sleep=pauses.append, jitter=lambda: 0.0)
+    yield api
+    api.close()
+
+
+def test_the_result_comes_back(api: Api, wire: respx.Route, pauses: list[float]) -> None:
+    wire.mock(return_value=OK)
+    assert api.rpc("f", a=1) == {"events": 1}
+    assert wire.calls.last.request.content == b'{"a":1}'
+    assert pauses == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.Response(500),
+        httpx.Response(503, json={"code": "PGRST002", "message": "no schema cache"}),
+        httpx.Response(502, html="<h1>Bad Gateway</h1>"),
+        httpx.Response(200, html="<h1>Welcome to the hotel</h1>"),
+        httpx.Response(404, json={"code": "PGRST202", "message": "no function"}),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("cut in the body"),
+    ],
+    ids=lambda value: getattr(value, "status_code", None) or type(value).__name__,
+)
+def test_a_passing_failure_is_tried_again(
+    api: Api, wire: respx.Route, pauses: list[float], failure: httpx.Response | Exception
+) -> None:
+    wire.mock(side_effect=[failure, OK])
+    assert api.rpc("f") == {"events": 1}
+    assert pauses == [0.25]
+
+
+def test_retry_after_is_waited_for(api: Api, wire: respx.Route, pauses: list[float]) -> None:
+    wire.mock(side_effect=[httpx.Response(429, headers={"Retry-After": "9"}), OK])
+    api.rpc("f")
+    assert pauses == [9.0]
+
+
+def test_a_failure_that_stays_is_raised_after_the_tries(
+    api: Api, wire: respx.Route, pauses: list[float]
+) -> None:
+    wire.mock(return_value=httpx.Response(503))
+    with pytest.raises(TransientStoreError) as caught:
+        api.rpc("f")
+    assert caught.value.status == 503
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (401, {"message": "Invalid API key"}, "SUPABASE_SECRET_KEY"),
+        (403, {"code": "42501", "message": "permission denied"}, "permission denied"),
+        (409, {"code": "23505", "message": "duplicate key"}, "duplicate key"),
+        (400, {"code": "P0001", "message": "no", "hint": "Do this"}, "Do this"),
+    ],
+)
+def test_a_permanent_failure_is_raised_at_once(
+    api: Api, wire: respx.Route, pauses: list[float], status: int, body: dict[str, str], said: str
+) -> None:
+    wire.mock(return_value=httpx.Response(status, json=body))
+    with pytest.raises(PermanentStoreError, match=said) as caught:
+        api.rpc("f")
+    assert pauses == []
+    assert "marker" not in str(caught.value)
+
+
+def test_our_own_mistakes_are_not_taken_for_the_servers(api: Api) -> None:
+    with pytest.raises(ZeroDivisionError):
+        api.table(lambda client: 1 // 0)
