@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-pg15 lint lint-db fmt clean
+.PHONY: help setup demo test test-all test-pg15 lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -38,9 +38,6 @@ lint: setup ## format, lint, types, direction of imports
 	$(BIN)/ruff check worker tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-
-lint-db: setup ## Supabase's linters on the migrated schema (needs npm's supabase, fetched by name)
-	$(BIN)/python tests/lint_db.py
 
 fmt: setup ## format and fix what can be fixed
 	$(BIN)/ruff format worker tests

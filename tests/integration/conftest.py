@@ -1,0 +1,79 @@
+"""One embedded stack for all integration tests, emptied before each that asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pm_strength.connection import Connection
+from pm_strength.local.stack import Stack
+from pm_strength.store import Store
+from pm_strength.worker import Worker, WorkerOptions
+
+Database = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    pg_bin = os.environ.get("PM_STRENGTH_PG_BIN")
+    stack = Stack(tmp_path_factory.mktemp("stack"), pg_bin=Path(pg_bin) if pg_bin else None)
+    stack.up()
+    yield stack
+    stack.down(purge=True)
+
+
+@pytest.fixture(scope="session")
+def variables(stack: Stack) -> dict[str, str]:
+    status = stack.status()
+    assert status is not None
+    return status.variables()
+
+
+@pytest.fixture
+def db(variables: dict[str, str]) -> Iterator[Database]:
+    """A connection as the role that owns the schema."""
+    with psycopg.connect(variables["DB_URL"], autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def clean(db: Database) -> None:
+    """An empty project: no strands, nothing learned, nothing queued, default settings."""
+    db.execute(
+        """
+        truncate public.ad_strands, public.pattern_trade_events, pm_strength.lesson_sets,
+          pm_strength.override_sets, pm_strength.staged_rows, public.pm_dead_letters restart identity;
+        update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+        delete from public.learning_runs;
+        update public.learning_settings set settings = '{}';
+        update pm_strength.schedule set last_slot = pm_strength.slot(every, past, now());
+        """
+    )
+    for queue in ("pm_strength_trades", "pm_strength_jobs"):
+        db.execute("select pgmq.purge_queue(%s)", (queue,))
+
+
+@pytest.fixture
+def connection(variables: dict[str, str]) -> Connection:
+    return Connection(variables["API_URL"], variables["SECRET_KEY"])
+
+
+@pytest.fixture
+def store(connection: Connection, clean: None) -> Iterator[Store]:
+    store = Store.connect(connection)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def drain(connection: Connection) -> Callable[[], None]:
+    """Work until the queues are empty, as `pm-strength worker --drain` does."""
+
+    def work() -> None:
+        Worker(lambda: Store.connect(connection), WorkerOptions(batch_size=200)).drain()
+
+    return work
