@@ -1,1 +1,45 @@
-"""PM Strength: learns position-size multipliers from closed trades."""
+"""PM Strength: learns position-size multipliers from closed trades.
+
+The runtime names (`OverrideBook`, `StrengthClient`, `apply_strength`, ...) need neither pandas nor
+scipy; `mine_lessons` and `materialize_overrides` import them when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .book import OverrideBook
+from .client import StrengthClient
+from .errors import PmStrengthError
+from .patterns import generate_canonical_pattern_key
+from .settings import LearningSettings
+from .sizing import Match, Resolution, apply_strength
+
+if TYPE_CHECKING:
+    from .mining import mine_lessons
+    from .overrides import materialize_overrides
+
+__all__ = [
+    "LearningSettings",
+    "Match",
+    "OverrideBook",
+    "PmStrengthError",
+    "Resolution",
+    "StrengthClient",
+    "apply_strength",
+    "generate_canonical_pattern_key",
+    "materialize_overrides",
+    "mine_lessons",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "mine_lessons":
+        from .mining import mine_lessons
+
+        return mine_lessons
+    if name == "materialize_overrides":
+        from .overrides import materialize_overrides
+
+        return materialize_overrides
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

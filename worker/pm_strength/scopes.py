@@ -1,0 +1,134 @@
+"""In which context an action was taken: scopes, their dimensions and their limits.
+
+A dimension is a key of a scope whose value is a non-empty string, a number or a boolean.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from .errors import PmStrengthError
+
+MAX_DIMENSIONS = 64
+MAX_CHARACTERS = 200
+MAX_BYTES = 16 * 1024
+# The integers up to here are the ones that a double, and so any JSON reader, keeps apart.
+MAX_INTEGER = 2**53
+
+Scalar = str | int | float | bool
+# A value with its JSON type: 1 and 1.0 are one value, but 1, "1" and true are three.
+TypedValue = tuple[str, Scalar]
+
+
+class ScopeError(PmStrengthError, ValueError):
+    """A scope over its limits; `field` is what is over, below `content`."""
+
+    def __init__(self, field: str, expected: str, got: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: expected {expected}, got {got}")
+
+
+def parse_json(text: str) -> Any:
+    """JSON with its numbers as written: integers as int, all others as Decimal.
+
+    Raises ValueError for what is no JSON, or is nested or long beyond what can be read.
+    """
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def is_dimension(value: object) -> bool:
+    """Whether a value makes its key a dimension; a number must be finite."""
+    if isinstance(value, str):
+        return value != ""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool | int | Decimal)
+
+
+def merge_scope(action_scope: Mapping[str, Any], entry_context: Mapping[str, Any]) -> dict[str, Any]:
+    """The dimensions of an action's scope, and those of its trade's entry that it lacks.
+
+    The action wins: its scope is what the runtime will look up with.
+    """
+    merged = {key: value for key, value in action_scope.items() if is_dimension(value)}
+    for key, value in entry_context.items():
+        if key not in merged and is_dimension(value):
+            merged[key] = value
+    return merged
+
+
+def checked_scope(action_scope: Mapping[str, Any], entry_context: Mapping[str, Any]) -> dict[str, Scalar]:
+    """The merged scope of an action as plain JSON values, if it is within all limits.
+
+    Raises `ScopeError` naming the dimension, or `content.scope`, that is over.
+    """
+    merged = merge_scope(action_scope, entry_context)
+    if len(merged) > MAX_DIMENSIONS:
+        raise ScopeError("content.scope", f"at most {MAX_DIMENSIONS} dimensions", str(len(merged)))
+    scope = {key: _checked_value(key, value) for key, value in merged.items()}
+    for size in (_bytes(action_scope), _bytes(scope)):
+        if size > MAX_BYTES:
+            raise ScopeError("content.scope", f"at most {MAX_BYTES} bytes", f"{size} bytes")
+    return scope
+
+
+def typed(value: Scalar) -> TypedValue:
+    """A dimension's value in the form in which two are compared."""
+    if isinstance(value, bool):
+        return ("boolean", value)
+    if isinstance(value, str):
+        return ("string", value)
+    return ("number", value)
+
+
+def typed_scope(scope: Mapping[str, Any]) -> dict[str, TypedValue]:
+    """The dimensions of a scope in the form in which scopes are compared."""
+    return {key: typed(value) for key, value in scope.items() if is_dimension(value)}
+
+
+def _checked_value(key: str, value: Any) -> Scalar:
+    field = f"content.scope.{key[:MAX_CHARACTERS]}"
+    if len(key) > MAX_CHARACTERS:
+        raise ScopeError(field, f"a key of at most {MAX_CHARACTERS} characters", f"{len(key)}")
+    if isinstance(value, str):
+        if len(value) > MAX_CHARACTERS:
+            raise ScopeError(field, f"at most {MAX_CHARACTERS} characters", f"{len(value)}")
+        return value
+    if isinstance(value, bool):
+        return value
+    return _checked_number(field, value)
+
+
+def _checked_number(field: str, value: int | float | Decimal) -> int | float:
+    if isinstance(value, int):
+        if abs(value) > MAX_INTEGER:
+            raise ScopeError(field, "a number that a double holds (integers to 2^53)", _digits(value))
+        return value
+    number = float(value)
+    # An exponent like 1e-400 would make the exact comparison astronomically slow, and is lost anyway.
+    survives = math.isfinite(number) and (number != 0 or value == 0) and Decimal(repr(number)) == value
+    if not survives or (number == math.floor(number) and abs(number) > MAX_INTEGER):
+        raise ScopeError(field, "a number that a double holds (integers to 2^53)", _digits(value))
+    return number
+
+
+def _digits(value: int | float | Decimal) -> str:
+    # str() of an integer with thousands of digits is refused by Python, and of no use to anyone.
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a longer integer"
+    return str(value)[:60]
+
+
+def _bytes(value: Mapping[str, Any]) -> int:
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except RecursionError:
+        return MAX_BYTES + 1
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,205 @@
+"""From matching overrides to a multiplier, and from a multiplier to a size (contract section 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .errors import PatternKeyError
+from .patterns import canonical_action_category
+from .settings import LearningSettings
+
+REASONS = ("matched", "no_match", "zero_weight", "stale", "bad_input", "unavailable")
+SIZED_CATEGORIES = ("entry", "add")
+# Matches that a resolution shows unless all are asked for, heaviest first.
+SHOWN_MATCHES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An override that holds in the scope asked for, with its weight in the blend."""
+
+    id: int | str
+    scope_subset: Mapping[str, Any]
+    multiplier: float
+    confidence_score: float
+    weight: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `resolve_pm_strength` gives it."""
+        return {
+            "id": self.id,
+            "scope_subset": dict(self.scope_subset),
+            "multiplier": self.multiplier,
+            "confidence_score": self.confidence_score,
+            "weight": self.weight,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A multiplier and why it is what it is.
+
+    `reason` is one of `REASONS`; `matches` are all overrides that hold, heaviest first; `run_id` is
+    the mining run they come from and `as_of` when they were materialized.
+    """
+
+    multiplier: float
+    reason: str
+    matches: tuple[Match, ...] = ()
+    run_id: int | None = None
+    as_of: datetime | None = None
+
+    @property
+    def matched(self) -> int:
+        """How many overrides hold."""
+        return len(self.matches)
+
+    @classmethod
+    def neutral(
+        cls,
+        reason: str,
+        matches: tuple[Match, ...] = (),
+        run_id: int | None = None,
+        as_of: datetime | None = None,
+    ) -> Resolution:
+        """The multiplier 1.0, with its reason."""
+        return cls(1.0, reason, matches, run_id, as_of)
+
+    def to_dict(self, limit: int | None = SHOWN_MATCHES) -> dict[str, Any]:
+        """With the names that `resolve_pm_strength` uses; `limit` None shows all matches."""
+        return {
+            "multiplier": self.multiplier,
+            "reason": self.reason,
+            "matched": self.matched,
+            "matches": [match.to_dict() for match in self.matches[:limit]],
+            "run_id": self.run_id,
+            "as_of": self.as_of.isoformat() if self.as_of is not None else None,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"multiplier {self.multiplier:.4f} ({self.reason}, {self.matched} matched)"]
+        total = math.fsum(match.weight for match in self.matches)
+        for match in self.matches[:SHOWN_MATCHES]:
+            share = match.weight / total if total else 0.0
+            lines.append(f"  {match.multiplier:8.4f}  {share:6.1%}  {dict(match.scope_subset)}")
+        return "\n".join(lines)
+
+
+def match_weight(confidence_score: float, dimensions: int, settings: LearningSettings) -> float:
+    """confidence_score * (dimensions + 1) ^ specificity_alpha."""
+    try:
+        return confidence_score * float(dimensions + 1) ** settings.specificity_alpha
+    except OverflowError:
+        return math.inf if confidence_score else 0.0
+
+
+def resolve_matches(
+    matches: Sequence[Match],
+    settings: LearningSettings,
+    *,
+    stale: bool = False,
+    run_id: int | None = None,
+    as_of: datetime | None = None,
+) -> Resolution:
+    """The resolution of all matches by the strategy and the clamps of `settings`."""
+    ordered = tuple(sorted(matches, key=lambda match: (-match.weight, match.id)))
+    if stale:
+        return Resolution.neutral("stale", ordered, run_id, as_of)
+    if not ordered:
+        return Resolution.neutral("no_match", ordered, run_id, as_of)
+    total = math.fsum(match.weight for match in ordered)
+    if total == 0 or not math.isfinite(total):
+        return Resolution.neutral("zero_weight", ordered, run_id, as_of)
+    if settings.strategy == "most_specific":
+        raw = min(ordered, key=_specificity_order).multiplier
+    else:
+        raw = math.fsum(match.weight * match.multiplier for match in ordered) / total
+    multiplier = max(settings.multiplier_min, min(settings.multiplier_max, raw))
+    return Resolution(multiplier, "matched", ordered, run_id, as_of)
+
+
+def _specificity_order(match: Match) -> tuple[float, float, float, float]:
+    """Most dimensions, then most confidence, then nearest to 1, then smaller."""
+    return (
+        -len(match.scope_subset),
+        -match.confidence_score,
+        abs(match.multiplier - 1),
+        match.multiplier,
+    )
+
+
+def apply_strength(
+    action: Mapping[str, Any],
+    resolution: Resolution | float | None,
+    exposure_skew: float = 1.0,
+) -> dict[str, Any]:
+    """A copy of the action with its size scaled; anything but an entry or an add is left as it is.
+
+    `size_frac = min(1, max(0, size_frac * strength * exposure_skew))`. A missing or non-finite
+    strength or skew counts as 1, such a size_frac as 0. `strength` in the copy explains the size:
+    multiplier, reason, exposure_skew, the size before and the run. Never raises.
+    """
+    try:
+        return _apply(action, resolution, exposure_skew)
+    except Exception:
+        # Whatever an action may be, sizing must not break a trading loop: nothing is scaled.
+        return dict(action) if isinstance(action, Mapping) else {}
+
+
+def _apply(
+    action: Mapping[str, Any], resolution: Resolution | float | None, exposure_skew: float
+) -> dict[str, Any]:
+    sized = dict(action)
+    if not _is_sized(action):
+        return sized
+    multiplier, reason, run_id = _strength(resolution)
+    skew = exposure_skew if _finite(exposure_skew) else 1.0
+    before = action.get("size_frac")
+    if not _finite(before):
+        before, reason = 0.0, "bad_input"
+    size = before * multiplier * skew
+    # 0 * inf cannot come up, but a huge size times a huge skew can overflow to inf, which is cut to 1
+    sized["size_frac"] = min(1.0, max(0.0, size)) if not math.isnan(size) else 0.0
+    sized["strength"] = {
+        "multiplier": multiplier,
+        "reason": reason,
+        "exposure_skew": skew,
+        "size_frac_before": before,
+        "run_id": run_id,
+    }
+    return sized
+
+
+def _is_sized(action: Mapping[str, Any]) -> bool:
+    for name in ("action_category", "action_type", "decision_type"):
+        if action.get(name) is not None:
+            try:
+                return canonical_action_category(action[name]) in SIZED_CATEGORIES
+            except PatternKeyError:
+                return False
+    return False
+
+
+def _strength(resolution: Resolution | float | None) -> tuple[float, str, int | None]:
+    if isinstance(resolution, Resolution):
+        if _finite(resolution.multiplier):
+            return resolution.multiplier, resolution.reason, resolution.run_id
+        return 1.0, "bad_input", resolution.run_id
+    if _finite(resolution):
+        return float(resolution), "matched", None
+    return 1.0, "bad_input", None
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
