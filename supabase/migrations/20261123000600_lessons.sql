@@ -78,7 +78,7 @@ begin
     pm_strength_stage_lessons.run_id, pm_strength_stage_lessons.run_id, r.module,
     l.pattern_key, l.action_category, l.scope_subset, l.n, l.stats, l.decay_halflife_hours
   from public.learning_runs r
-  cross join jsonb_to_recordset(lessons) l (
+  cross join jsonb_to_recordset(pm_strength_stage_lessons.lessons) l (
     pattern_key text, action_category text, scope_subset jsonb, n integer, stats jsonb,
     decay_halflife_hours double precision
   )

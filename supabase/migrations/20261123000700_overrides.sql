@@ -80,7 +80,7 @@ begin
     r.id, r.source_run_id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier,
     o.confidence_score, o.decay_state
   from public.learning_runs r
-  cross join jsonb_to_recordset(overrides) o (
+  cross join jsonb_to_recordset(pm_strength_stage_overrides.overrides) o (
     pattern_key text, action_category text, scope_subset jsonb, multiplier double precision,
     confidence_score double precision, decay_state text
   )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import random
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from supabase import create_client
 
 from pm_strength import OverrideBook, StrengthClient, learning
 from pm_strength.connection import Connection
@@ -110,7 +112,10 @@ def test_strands_become_events_lessons_overrides_and_sizes(
     before = read(db, "select count(*) from pattern_trade_events")
     insert(store, rows)
     db.execute(
-        "select pgmq.send('pm_strength_trades', jsonb_build_object('strand_id', id)) from ad_strands where kind = 'position_closed'"
+        """
+        select pgmq.send('pm_strength_trades', jsonb_build_object('strand_id', id))
+        from ad_strands where kind = 'position_closed'
+        """
     )
     drain()
     assert read(db, "select count(*) from pattern_trade_events") == before
@@ -157,7 +162,8 @@ BAD_CLOSES: dict[str, tuple[dict[str, Any], str]] = {
 BAD_ACTIONS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown category": ({"action_category": "hodl"}, "content.action_category"),
     "scope that is a list": ({"scope": ["15m"]}, "content.scope"),
-    "a 1 MB scope": ({"scope": {"note": "x" * 1_000_000}}, "content.scope"),
+    "a 1 MB scope": ({"scope": {f"note{i}": ["x" * 1000] for i in range(1000)}}, "content.scope"),
+    "a 1 MB string in a scope": ({"scope": {"note": "x" * 1_000_000}}, "content.scope.note"),
     "too many dimensions": ({"scope": {f"d{i}": i for i in range(65)}}, "content.scope"),
     "a number no double holds": ({"scope": {"id": 2**53 + 1}}, "content.scope.id"),
 }
@@ -293,6 +299,7 @@ def test_what_the_trigger_missed_is_found_by_the_sweep(store: Store, db: Databas
 def test_the_first_valid_close_gives_the_outcome(store: Store, db: Database, drain: Drain) -> None:
     rng = random.Random(5)  # noqa: S311
     rows = strands.trade(rng, 0)
+    rows[0]["content"] |= {"pattern_key": "p", "action_category": "entry"}
     first = rows[-1]
     first["content"]["trade_summary"]["exit_timestamp"] = None
     trade_id = rows[0]["trade_id"] or rows[0]["content"]["trade_id"]
@@ -371,14 +378,10 @@ def test_a_run_with_invalid_settings_fails_and_what_was_live_stays(
 def test_the_sources_own_query_works_from_any_client(
     store: Store, db: Database, drain: Drain, connection: Connection
 ) -> None:
-    from supabase import create_client
-
     store.write_settings("pm", {"n_min": 5})
     insert(store, strands.trades(60))
     drain()
     learn(store)
-    import json
-
     events = read(db, "select * from pattern_trade_events limit 5")
     client = create_client(connection.url, connection.key)
     for event in events:

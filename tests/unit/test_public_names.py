@@ -28,5 +28,5 @@ def test_the_runtime_imports_neither_pandas_nor_supabase() -> None:
         "import sys; from pm_strength import OverrideBook, StrengthClient, apply_strength; "
         "print([m for m in ('pandas', 'numpy', 'scipy', 'supabase', 'typer') if m in sys.modules])"
     )
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

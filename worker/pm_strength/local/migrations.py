@@ -1,0 +1,55 @@
+"""Applies `supabase/migrations` and records them as the Supabase CLI does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import StackError
+
+# As the CLI keeps it, so that `supabase migration list` and `db push` agree with us.
+_HISTORY = """
+create schema if not exists supabase_migrations;
+create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
+alter table supabase_migrations.schema_migrations add column if not exists statements text[];
+alter table supabase_migrations.schema_migrations add column if not exists name text;
+"""
+
+
+def migrations_folder() -> Path:
+    """The project's migrations: beside the source in a checkout, inside the package when installed."""
+    installed = Path(__file__).parent / "migrations"
+    checkout = Path(__file__).parents[3] / "supabase" / "migrations"
+    for folder in (checkout, installed):
+        if folder.is_dir():
+            return folder
+    raise StackError(f"There are no migrations in {checkout} or {installed}: install the package again.")
+
+
+def migrate(db_url: str, folder: Path | None = None) -> list[str]:
+    """Apply what is not applied yet, each file in a transaction; returns the versions applied."""
+    import psycopg
+
+    applied: list[str] = []
+    with psycopg.connect(db_url, autocommit=True) as connection:
+        connection.execute(_HISTORY.encode())
+        done = {
+            row[0] for row in connection.execute("select version from supabase_migrations.schema_migrations")
+        }
+        for path in sorted((folder or migrations_folder()).glob("*.sql")):
+            version, _, name = path.stem.partition("_")
+            if version in done:
+                continue
+            script = path.read_text()
+            try:
+                with connection.transaction():
+                    connection.execute(script.encode())
+                    connection.execute("reset all")
+                    connection.execute(
+                        "insert into supabase_migrations.schema_migrations (version, name, statements) "
+                        "values (%s, %s, %s)",
+                        (version, name, [script]),
+                    )
+            except psycopg.Error as error:
+                raise StackError(f"Migration {path.name} failed: {error}") from error
+            applied.append(version)
+    return applied

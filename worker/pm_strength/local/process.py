@@ -1,0 +1,97 @@
+"""Daemons that outlive the command that starts them, found again by pid and start time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+LOG_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A process of the stack. The start time tells it from another that got its pid later."""
+
+    pid: int
+    started: float
+
+    @classmethod
+    def spawn(cls, command: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> Daemon:
+        """Start a command in a session of its own, its output appended to `log`."""
+        with log.open("ab") as output:
+            process = subprocess.Popen(  # the daemon is meant to go on
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), **env},
+                start_new_session=True,
+            )
+        return cls(process.pid, psutil.Process(process.pid).create_time())
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Daemon | None:
+        """A daemon from the state file."""
+        return None if values is None else cls(int(values["pid"]), float(values["started"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the state file."""
+        return asdict(self)
+
+    def is_running(self) -> bool:
+        """Whether it is this process that runs, and not as a zombie."""
+        return self._process() is not None
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Ask it to end; make it end after `timeout` seconds."""
+        process = self._process()
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(timeout)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(timeout)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        process = self._process()
+        if process is not None:
+            process.kill()
+            process.wait(5)
+
+    def _process(self) -> psutil.Process | None:
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.started) > 1 or process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.NoSuchProcess:
+            return None
+        return process
+
+
+def wait_until(ready: Any, daemon: Daemon, timeout: float) -> bool:
+    """Whether `ready()` became true within `timeout` seconds while the daemon was running."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if ready():
+            return True
+        if not daemon.is_running():
+            return False
+        time.sleep(0.02)
+    return False
+
+
+def tail(log: Path) -> str:
+    """The end of a log file, for an error message."""
+    if not log.exists():
+        return "(no log)"
+    return log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
