@@ -68,6 +68,14 @@ class OverrideBook:
             isinstance(action_category, str) and action_category
         ):
             return Resolution.neutral("bad_input", run_id=self.run_id, as_of=self.as_of)
+        try:
+            return self._resolve(pattern_key, action_category, scope)
+        except Exception:
+            # A scope of the caller's own making (keys that are no text, values that cannot be
+            # compared) must not break its trading loop.
+            return Resolution.neutral("bad_input", run_id=self.run_id, as_of=self.as_of)
+
+    def _resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
         values = typed_scope(scope) if isinstance(scope, Mapping) else {}
         matches = [
             Match(

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class StrengthClient:
     """Resolves multipliers from a book in memory, refreshed in the background.
 
-    `key` is a project's secret key, or a publishable one with a user's session that may read.
+    `key` is a project's secret key (`sb_secret_...`, or the legacy service_role key).
     Nothing here raises into a trading loop: while there is no book, the answer is 1.0 with reason
     `unavailable`; a book whose materialization is too old answers 1.0 with reason `stale`.
     """
@@ -42,9 +42,9 @@ class StrengthClient:
         self._set_id: int | None = None
         self._settings: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
+        self._start_lock = threading.Lock()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._keep_fresh, name="pm-strength", daemon=True)
-        self._started = False
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> StrengthClient:
         return self
@@ -55,10 +55,12 @@ class StrengthClient:
     def close(self) -> None:
         """Stop refreshing and close the connections."""
         self._closed.set()
-        if self._started:
-            self._thread.join()
-        if self._store is not None:
-            self._store.close()
+        with self._start_lock:
+            if self._thread is not None:
+                self._thread.join()
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
 
     def resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
         """The multiplier for an action in a scope; the first call waits for the book."""
@@ -81,14 +83,19 @@ class StrengthClient:
         return True
 
     def _start(self) -> None:
-        if self._started:
+        if self._thread is not None:
             return
-        with self._lock:
-            if self._started:
-                return
-            self._started = True
-        self.refresh()
-        self._thread.start()
+        # held while the first book loads, so that every early caller waits for it
+        with self._start_lock:
+            if self._thread is None and not self._closed.is_set():
+                self.refresh()
+                thread = threading.Thread(target=self._keep_fresh, name="pm-strength", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads: the book ages until it is stale
+                    log.error("cannot refresh in the background", extra={"error": str(error)})
+                    return
+                self._thread = thread
 
     def _keep_fresh(self) -> None:
         while not self._closed.wait(self._refresh_seconds):

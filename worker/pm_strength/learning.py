@@ -118,7 +118,7 @@ def materialize(store: Store, module: str = "pm", progress: Progress = silent) -
             progress("publishing overrides", staged / len(overrides))
             store.stage_overrides(run["run_id"], override_page)
             staged += len(override_page)
-        summary = {"lessons": len(lessons), "overrides": len(overrides)}
+        summary: Row = {"lessons": len(lessons), "overrides": len(overrides)}
         _publish(store, run["run_id"], len(overrides), summary)
     _purge(store, progress)
     return RunReport(run_id=run["run_id"], kind="materialize", **summary)

@@ -69,12 +69,17 @@ class LearningSettings:
         return values
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _number(value: Any) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond all doubles
+        return False
 
 
-def _integer(value: object) -> bool:
-    return _number(value) and float(value) == int(value)  # type: ignore[arg-type, call-overload, no-any-return]
+def _integer(value: Any) -> bool:
+    return _number(value) and float(value) == int(value)
 
 
 def _at_least(low: float, kind: Callable[[object], bool] = _number) -> Callable[[Any], bool]:

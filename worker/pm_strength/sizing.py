@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import PatternKeyError
 from .patterns import canonical_action_category
@@ -92,7 +92,7 @@ class Resolution:
 def match_weight(confidence_score: float, dimensions: int, settings: LearningSettings) -> float:
     """confidence_score * (dimensions + 1) ^ specificity_alpha."""
     try:
-        return confidence_score * float(dimensions + 1) ** settings.specificity_alpha
+        return confidence_score * math.pow(dimensions + 1, settings.specificity_alpha)
     except OverflowError:
         return math.inf if confidence_score else 0.0
 
@@ -194,11 +194,9 @@ def _strength(resolution: Resolution | float | None) -> tuple[float, str, int | 
     return 1.0, "bad_input", None
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value)
-
-
-def _is_finite(value: int | float) -> bool:
+def _finite(value: object) -> TypeGuard[float]:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
     try:
         return math.isfinite(value)
     except OverflowError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .api import Api
@@ -12,6 +13,8 @@ from .connection import Connection
 from .settings import LearningSettings
 
 Row = dict[str, Any]
+# Builds a query on the supabase-py client.
+Query = Callable[[Any], Any]
 
 TRADES_QUEUE = "pm_strength_trades"
 JOBS_QUEUE = "pm_strength_jobs"
@@ -206,6 +209,20 @@ class Store:
             yield page
             after = page[-1]["id"]
 
+    def newest_event(self, action_category: str) -> Row | None:
+        """The event of a category whose trade closed last; None if there is none."""
+        rows = self._api.table(
+            lambda client: (
+                client.table("pattern_trade_events")
+                .select("*")
+                .eq("action_category", action_category)
+                .order("timestamp", desc=True)
+                .order("id", desc=True)
+                .limit(1)
+            )
+        )
+        return rows[0] if rows else None
+
     def stage_lessons(self, run_id: int, lessons: Sequence[Row]) -> None:
         """Add lessons to a run's set."""
         self._api.rpc("pm_strength_stage_lessons", run_id=run_id, lessons=list(lessons))
@@ -229,9 +246,11 @@ class Store:
 
     def lessons(self, **filters: Any) -> list[Row]:
         """The lessons of the last run, filtered as `_filter` says."""
-        return self._whole(
-            "mine", lambda client: _filter(client.table("learning_lessons").select("*"), **filters)
-        )
+        return self._whole("mine", lambda client: _filter(client.table("learning_lessons"), **filters))
+
+    def strongest_lessons(self, limit: int, **filters: Any) -> list[Row]:
+        """The lessons with the highest and with the lowest edge: at most `limit` of each."""
+        return self._extremes("learning_lessons", "stats->edge_raw", "n", limit, **filters)
 
     # overrides
 
@@ -241,9 +260,11 @@ class Store:
 
     def overrides(self, **filters: Any) -> list[Row]:
         """The overrides in force, filtered as `_filter` says."""
-        return self._whole(
-            "materialize", lambda client: _filter(client.table("pm_overrides").select("*"), **filters)
-        )
+        return self._whole("materialize", lambda client: _filter(client.table("pm_overrides"), **filters))
+
+    def strongest_overrides(self, limit: int, **filters: Any) -> list[Row]:
+        """The overrides with the highest and with the lowest multiplier: at most `limit` of each."""
+        return self._extremes("pm_overrides", "multiplier", "confidence_score", limit, **filters)
 
     def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = READ_PAGE) -> Row:
         """{set_id, gone, run_id, as_of, settings, overrides}; page_size 0 asks for the version alone."""
@@ -269,16 +290,14 @@ class Store:
         )
         return resolution
 
-    def _pages(self, query: Any) -> Iterator[Row]:
+    def _pages(self, query: Query) -> Iterator[Row]:
         """All rows of a query in order of id; a project may cut an answer shorter than asked for."""
         after = 0
-        while page := self._api.table(
-            lambda client, after=after: query(client).gt("id", after).order("id").limit(ROW_PAGE)
-        ):
+        while page := self._api.table(partial(_page, query, after)):
             yield from page
             after = page[-1]["id"]
 
-    def _whole(self, kind: str, query: Any) -> list[Row]:
+    def _whole(self, kind: str, query: Query) -> list[Row]:
         """All rows of a query on a live set; read again if a run was published between two pages."""
         published = self._published(kind)
         while True:
@@ -286,6 +305,14 @@ class Store:
             before, published = published, self._published(kind)
             if before == published:
                 return rows
+
+    def _extremes(self, table: str, column: str, weight: str, limit: int, **filters: Any) -> list[Row]:
+        """The rows with the highest and the lowest values of a column, among equals the weightiest."""
+        found: dict[int, Row] = {}
+        for descending in (True, False):
+            query = partial(_ordered, table, column, weight, descending, min(limit, ROW_PAGE), filters)
+            found |= {row["id"]: row for row in self._api.table(query)}
+        return list(found.values())
 
     def _published(self, kind: str) -> int:
         newest = self._api.table(
@@ -301,8 +328,25 @@ class Store:
         return int(newest[0]["id"]) if newest else 0
 
 
+def _page(query: Query, after_id: int, client: Any) -> Any:
+    return query(client).gt("id", after_id).order("id").limit(ROW_PAGE)
+
+
+def _ordered(
+    table: str,
+    column: str,
+    weight: str,
+    descending: bool,
+    limit: int,
+    filters: Mapping[str, Any],
+    client: Any,
+) -> Any:
+    query = _filter(client.table(table), **filters)
+    return query.order(column, desc=descending).order(weight, desc=True).order("id").limit(limit)
+
+
 def _filter(
-    query: Any,
+    table: Any,
     *,
     pattern_key: str | None = None,
     action_category: str | None = None,
@@ -310,6 +354,7 @@ def _filter(
     status: str | None = None,
 ) -> Any:
     """Rows of a group, of a status, and those whose scope_subset holds all of `scope`."""
+    query = table.select("*")
     for column, value in (
         ("pattern_key", pattern_key),
         ("action_category", action_category),

@@ -114,10 +114,14 @@ def _sums(
         row=rows[first],
         n=n,
         mean_y=mean_y,
-        yy=np.bincount(number, dy * dy, size),
-        tt=np.bincount(number, dt * dt, size),
-        ty=np.bincount(number, dt * dy, size),
+        yy=_sum(number, dy * dy, size),
+        tt=_sum(number, dt * dt, size),
+        ty=_sum(number, dt * dy, size),
     )
+
+
+def _sum(number: IntArray, values: FloatArray, size: int) -> FloatArray:
+    return np.bincount(number, values, size).astype(np.float64, copy=False)
 
 
 def _centre(x: FloatArray, first: IntArray, number: IntArray, n: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -128,5 +132,5 @@ def _centre(x: FloatArray, first: IntArray, number: IntArray, n: IntArray) -> tu
     """
     shift = x[first]
     shifted = x - shift[number]
-    mean = np.bincount(number, shifted, len(n)) / n
+    mean = _sum(number, shifted, len(n)) / n
     return shift + mean, shifted - mean[number]

@@ -164,7 +164,8 @@ def _microseconds(timestamps: pd.Series[Any]) -> IntArray:
     """Microseconds since 1970, exact for every year that a timestamp can have."""
     if isinstance(timestamps.dtype, np.dtype | pd.DatetimeTZDtype) and timestamps.dtype.kind == "M":
         aware = timestamps.dt.tz_localize("UTC") if timestamps.dt.tz is None else timestamps
-        return aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
+        microseconds: IntArray = aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
+        return microseconds
     return np.fromiter(map(_moment, timestamps), dtype=np.int64, count=len(timestamps))
 
 

@@ -1,0 +1,70 @@
+"""`pm-strength`: the command line.
+
+Exit codes: 0 done; 1 refused or done in part (bad lines, a failed run); 2 wrong usage or settings;
+3 no project to talk to, or out of reach; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import logs
+from ..errors import (
+    ConnectionSettingsError,
+    PatternKeyError,
+    PmStrengthError,
+    SettingsError,
+    StackError,
+    TransientStoreError,
+)
+from . import learn, queue, resolve, settings, show, stack, strands, work
+from .demo import demo
+from .output import err
+
+app = typer.Typer(
+    name="pm-strength",
+    help="Learns position-size multipliers from closed trades, on Supabase.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command()(demo)
+for module in (stack, strands, work, learn, show, resolve, queue):
+    module.register(app)
+app.add_typer(settings.app, name="settings")
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done in detail.")] = False,
+) -> None:
+    """Applies to every command."""
+    logs.configure(level=logging.DEBUG if verbose else logging.WARNING)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line and an exit code, not a traceback."""
+    try:
+        app()
+    except PmStrengthError as error:
+        err.print(f"[red]error:[/red] {logs.redact(str(error))}", markup=True, highlight=False)
+        sys.exit(exit_code(error))
+    except BrokenPipeError:
+        # the reader of our output has gone, as `| head` does; nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def exit_code(error: PmStrengthError) -> int:
+    """2 for what the user typed or set, 3 for a project that is not there, 1 for all else."""
+    if isinstance(error, SettingsError | PatternKeyError):
+        return 2
+    if isinstance(error, ConnectionSettingsError | StackError | TransientStoreError):
+        return 3
+    return 1

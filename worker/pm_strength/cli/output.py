@@ -1,0 +1,137 @@
+"""What the commands print: tables for people, JSON and CSV for scripts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+Justify = Literal["left", "right"]
+
+# Where no terminal says how wide it is.
+WIDTH = 120
+
+
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = WIDTH
+    return console
+
+
+out = _console()
+err = _console(stderr=True)
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to print.", show_default=True)]
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """A header and one line a row; what is no scalar is JSON in its cell, null is empty."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+
+
+def print_table(title: str, columns: Mapping[str, Justify], rows: Iterable[Sequence[str]]) -> None:
+    """A table; `columns` gives each column's heading and justification. Only the last one folds."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    last = list(columns)[-1]
+    for heading, justify in columns.items():
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading != last)
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    out.print(table)
+
+
+def plain(text: str) -> str:
+    """Text that rich prints as it is: data may hold what looks like markup or moves the cursor."""
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return shown.replace("[", r"\[")
+
+
+def scope_text(scope: Mapping[str, Any]) -> str:
+    """A scope on one line: `chain=solana rank=2`, values as JSON where they are no plain words."""
+    if not scope:
+        return "(any)"
+    return " ".join(f"{key}={_word(value)}" for key, value in sorted(scope.items()))
+
+
+@contextmanager
+def progress_bars(always: bool = False) -> Iterator[Progress]:
+    """Bars on stderr while a block runs; none where that is no terminal, or with `always` their end."""
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/green]"),
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, disable=not (always or err.is_terminal)) as bars:
+        yield bars
+
+
+class Steps:
+    """A bar for each step that a long run reports with its share; the step before is then done."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._current: str | None = None
+
+    def __call__(self, what: str, share: float) -> None:
+        """Show that `what` is done to a share (0 to 1)."""
+        if what != self._current:
+            self.finish()
+            self._current = what
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=1.0, note="")
+        self._bars.update(self._tasks[what], completed=share)
+
+    def finish(self) -> None:
+        """Mark the last step as done."""
+        if self._current is not None:
+            self._bars.update(self._tasks[self._current], completed=1.0)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, str) and value.isprintable() and not any(char in value for char in " =\"'"):
+        return value if not _looks_like_json(value) else json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _looks_like_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Mapping | list | bool):
+        return json.dumps(value, ensure_ascii=False)
+    return value

@@ -1,0 +1,66 @@
+"""`import`: strands from a file of JSON lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from ..strand_import import BadLine, import_strands
+from .output import err, progress_bars
+from .target import ProjectDirectory, open_store
+
+# Bad lines shown one by one; the others are only counted.
+SHOWN_BAD_LINES = 50
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("import")(import_file)
+
+
+def import_file(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON lines of strands; - reads stdin.", allow_dash=True, exists=True, dir_okay=False
+        ),
+    ],
+    directory: ProjectDirectory = None,
+) -> None:
+    """Put the strands of a file into ad_strands; those whose id is there are left alone.
+
+    Bad lines are reported by number and field and skipped; the exit code is 1 then.
+    """
+    bad_lines = 0
+
+    def show(bad: BadLine) -> None:
+        nonlocal bad_lines
+        bad_lines += 1
+        if bad_lines <= SHOWN_BAD_LINES:
+            err.print(str(bad), markup=False, style="yellow", soft_wrap=True)
+
+    with open_store(directory) as store, _open(file) as lines, progress_bars() as bars:
+        size = None if str(file) == "-" else file.stat().st_size
+        task = bars.add_task("importing strands", total=size, note="")
+        report = import_strands(
+            lines, store.insert_strands, on_bad=show, on_bytes=lambda count: bars.advance(task, count)
+        )
+    if bad_lines > SHOWN_BAD_LINES:
+        err.print(f"... and {bad_lines - SHOWN_BAD_LINES:,} more bad lines", style="yellow")
+    print(f"{report.inserted:,} strands imported, {report.present:,} were there, {report.bad:,} bad lines")
+    if report.bad:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+    else:
+        with file.open("rb") as lines:
+            yield lines

@@ -1,0 +1,94 @@
+"""`worker`: captures closed trades and does the jobs of the schedule."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from ..store import Store
+from ..worker import Worker, WorkerOptions
+from .output import err
+from .target import ProjectDirectory, find_project
+
+log = logging.getLogger("pm_strength.worker")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command()(worker)
+
+
+def worker(
+    drain: Annotated[
+        bool, typer.Option("--drain", help="End when nothing is due on the queues any more.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, max=5000, help="Messages a batch.")] = 500,
+    visibility_seconds: Annotated[
+        int, typer.Option(min=10, max=3600, help="How long a message stays with a worker that died.")
+    ] = 60,
+    directory: ProjectDirectory = None,
+) -> None:
+    """Turn closed trades into events, and mine and materialize by the schedule, until stopped.
+
+    Ctrl-C or SIGTERM finishes what is in hand; a second one ends at once. Any number of workers
+    can run side by side.
+    """
+    package_log = logging.getLogger("pm_strength")
+    package_log.setLevel(min(package_log.level, logging.INFO))
+    connection = find_project(directory)
+    messages = events = 0
+
+    def count(batch_messages: int, batch_events: int) -> None:
+        nonlocal messages, events
+        messages += batch_messages
+        events += batch_events
+
+    options = WorkerOptions(batch_size=batch_size, visibility_seconds=visibility_seconds)
+    running = Worker(lambda: Store.connect(connection), options, on_batch=count)
+    with stop_on_signal(running.stop):
+        log.info("started", extra={"url": connection.url, "drain": drain})
+        if drain:
+            running.drain()
+        else:
+            running.run()
+    log.info("stopped", extra={"messages": messages, "events": events})
+    if drain:
+        _report(Store.connect(connection), messages, events)
+
+
+def _report(store: Store, messages: int, events: int) -> None:
+    try:
+        open_letters = store.queue_status()["dead_letters"]
+    finally:
+        store.close()
+    print(f"{messages:,} messages handled, {events:,} new events, {open_letters:,} open dead letters")
+    if open_letters:
+        err.print("See them with `pm-strength queue`; `pm-strength requeue` tries them again.")
+
+
+@contextmanager
+def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first SIGINT or SIGTERM; end the process at the second."""
+    received = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        if received:
+            # what is in hand comes back to the queue when its lease runs out
+            os._exit(128 + number)
+        received = True
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
