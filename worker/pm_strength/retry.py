@@ -23,7 +23,8 @@ _TRANSIENT_STATUSES = (408, 425, 429)
 _PERMANENT_CLASSES = ("0A", "21", "22", "23", "28", "42", "55", "P0")
 # PostgREST does not know the function or table: its schema cache is old, or the migrations are
 # missing. A few tries tell which.
-_UNKNOWN_OBJECT_CODES = ("PGRST202", "PGRST204", "PGRST205")
+UNKNOWN_COLUMN_CODE = "PGRST204"
+_UNKNOWN_OBJECT_CODES = ("PGRST202", UNKNOWN_COLUMN_CODE, "PGRST205")
 _UNKNOWN_OBJECT_TRIES = 4
 
 
@@ -53,10 +54,10 @@ def classify(
     code; `attempt` the number of tries before this one.
     """
     if code in _UNKNOWN_OBJECT_CODES and attempt + 1 >= _UNKNOWN_OBJECT_TRIES:
+        # a column is the caller's own, a table or function is ours
+        remedy = " Apply the migrations with `supabase db push` (or `pm-strength up`)."
         return PermanentStoreError(
-            f"{message} Apply the migrations with `supabase db push` (or `pm-strength up`).",
-            status=status,
-            code=code,
+            message + ("" if code == UNKNOWN_COLUMN_CODE else remedy), status=status, code=code
         )
     sql_class = code[:2] if code is not None and len(code) == 5 else None
     if (

@@ -1,0 +1,95 @@
+"""OverrideBook against the plain definition, and what it does with nonsense."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pm_strength import LearningSettings, OverrideBook
+from tests import reference, strands
+
+VALUES = st.sampled_from([1, 1.0, "1", True, False, 0, "a", "A", "", None, 2.5, [1], {"a": 1}])
+SCOPES = st.dictionaries(st.sampled_from(["a", "b", "c", "we.i(r)d"]), VALUES)
+SUBSETS = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "we.i(r)d"]), st.sampled_from([1, "1", True, False, 0, "a", "A", 2.5])
+)
+
+
+def row(
+    number: int, subset: dict[str, Any], multiplier: float = 1.2, confidence: float = 0.5
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "pattern_key": "p",
+        "action_category": "entry",
+        "scope_subset": subset,
+        "multiplier": multiplier,
+        "confidence_score": confidence,
+    }
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(SUBSETS, st.floats(0.3, 3), st.sampled_from([0.0, 0.25, 0.5, 0.9])), max_size=12),
+    SCOPES,
+    st.sampled_from(["blend", "most_specific"]),
+)
+def test_it_resolves_as_defined(
+    overrides: list[tuple[dict[str, Any], float, float]], scope: dict[str, Any], strategy: str
+) -> None:
+    rows = [row(number, *override) for number, override in enumerate(overrides)]
+    chosen = LearningSettings(strategy=strategy)
+    wanted = reference.reference_resolve(rows, chosen.to_dict(), "p", "entry", scope)
+    got = OverrideBook(rows, chosen).resolve("p", "entry", scope)
+    assert (got.reason, got.matched) == (wanted["reason"], wanted["matched"])
+    assert math.isclose(got.multiplier, wanted["multiplier"], rel_tol=1e-12)
+
+
+def test_groups_are_kept_apart() -> None:
+    book = OverrideBook([row(1, {})])
+    assert book.resolve("p", "entry", {}).matched == 1
+    for group in (("p", "add"), ("q", "entry"), ("p", "Entry"), ("P", "entry")):
+        assert book.resolve(*group, {}).reason == "no_match"
+
+
+@pytest.mark.parametrize("scope", [None, [], "text", 5, {}])
+def test_a_scope_that_is_no_object_is_empty(scope: Any) -> None:
+    book = OverrideBook([row(1, {}), row(2, {"a": 1})])
+    assert [match.id for match in book.resolve("p", "entry", scope).matches] == [1]
+
+
+@pytest.mark.parametrize("group", [("", "entry"), ("p", ""), (None, "entry"), ("p", 5)])
+def test_a_key_that_is_no_text_is_bad_input(group: tuple[Any, Any]) -> None:
+    resolution = OverrideBook([row(1, {})], run_id=4).resolve(*group, {})
+    assert (resolution.multiplier, resolution.reason, resolution.run_id) == (1.0, "bad_input", 4)
+
+
+def test_it_never_raises() -> None:
+    class Trap(dict[str, Any]):
+        def items(self) -> Any:
+            raise RuntimeError("boom")
+
+    book = OverrideBook([row(1, {"a": 1})])
+    assert book.resolve("p", "entry", Trap(a=1)).reason == "bad_input"
+    for scope in ({"a": float("nan")}, {1: 1, "a": 1}, {"a": 10**400}, {"a": object()}):
+        assert book.resolve("p", "entry", scope).reason in ("matched", "no_match")  # type: ignore[arg-type]
+
+
+def test_an_old_book_is_stale() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    for hours, reason in ((23, "matched"), (25, "stale")):
+        book = OverrideBook([row(1, {})], as_of=now - timedelta(hours=hours), clock=lambda: now)
+        resolution = book.resolve("p", "entry", {})
+        assert (resolution.reason, resolution.matched) == (reason, 1)
+        assert resolution.multiplier == (1.2 if reason == "matched" else 1.0)
+
+
+def test_it_counts_its_overrides() -> None:
+    rng = random.Random(1)  # noqa: S311
+    assert len(OverrideBook([row(number, strands.scope(rng)) for number in range(30)])) == 30

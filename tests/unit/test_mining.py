@@ -1,0 +1,209 @@
+"""mine_lessons against the plain definition, case by case and at random."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pm_strength import LearningSettings, mine_lessons
+from pm_strength.errors import LessonLimitError
+from pm_strength.mining import lesson_rows
+from tests import reference
+
+Row = dict[str, Any]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+VALUES = st.sampled_from(["a", "b", "1", 1, 2.5, True, False, 0])
+# A dimension that an event lacks is left out; "one" has one value only.
+SCOPES = st.fixed_dictionaries({}, optional={"x": VALUES, "y": VALUES, "z": VALUES, "one": st.just("v")})
+
+
+@st.composite
+def tables_of_events(draw: st.DrawFn) -> list[Row]:
+    """Trades with up to 12 events, in several groups, with ties in time."""
+    events = []
+    offset = draw(st.sampled_from([0.0, 1e6]))
+    for trade in range(draw(st.integers(0, 25))):
+        y = offset + draw(st.floats(-3, 3, allow_subnormal=False, width=32))
+        hours = draw(st.integers(0, 200))
+        for _ in range(draw(st.integers(1, 12)) if draw(st.booleans()) else 1):
+            events.append(
+                {
+                    "trade_id": f"t{trade}",
+                    "pattern_key": draw(st.sampled_from(["p", "q"])),
+                    "action_category": draw(st.sampled_from(["entry", "add"])),
+                    "scope": draw(SCOPES),
+                    "rr": y,
+                    "pnl_usd": y * 100 if draw(st.booleans()) else None,
+                    "rpnl_pct": y * 10,
+                    "timestamp": (START + timedelta(hours=hours)).isoformat(),
+                }
+            )
+    return events
+
+
+def mined(events: list[Row], chosen: LearningSettings) -> dict[Any, Row]:
+    columns = (
+        "trade_id",
+        "pattern_key",
+        "action_category",
+        "scope",
+        "rr",
+        "pnl_usd",
+        "rpnl_pct",
+        "timestamp",
+    )
+    frame = mine_lessons(pd.DataFrame.from_records(events, columns=columns), chosen)
+    rows = lesson_rows(frame)
+    json.dumps(rows, allow_nan=False)
+    by_key = {
+        (row["pattern_key"], row["action_category"], reference.scope_key(row["scope_subset"])): row["stats"]
+        for row in rows
+    }
+    assert len(by_key) == len(rows), "each slice once"
+    return by_key
+
+
+def assert_same(got: dict[Any, Row], wanted: dict[Any, Row]) -> None:
+    assert got.keys() == wanted.keys()
+    for key, stats in wanted.items():
+        # A correlation at the verge of significance, or of an exact fit, is not well conditioned.
+        p_value = stats["decay_meta"]["p_value"]
+        verge = p_value is not None and (abs(p_value - 0.05) < 1e-6 or p_value < 1e-9)
+        for name, value in stats.items():
+            if name == "decay_meta":
+                if not verge:
+                    assert_decay(got[key][name], value)
+            elif name not in ("edge_raw", "delta_rr") or not verge:
+                scale = 1.0 if name != "delta_rr" else max(1.0, abs(stats["avg_rr"]))
+                assert math.isclose(got[key][name], value, rel_tol=1e-9, abs_tol=1e-9 * scale), (key, name)
+
+
+def assert_decay(got: Row, wanted: Row) -> None:
+    assert got["state"] == wanted["state"]
+    for name in ("multiplier", "slope_per_hour", "p_value", "half_life_hours", "doubling_hours"):
+        if wanted[name] is None:
+            assert got[name] is None
+        else:
+            assert math.isclose(got[name], wanted[name], rel_tol=1e-6, abs_tol=1e-9), name
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    tables_of_events(),
+    st.integers(1, 6),
+    st.sampled_from([None, 0, 1, 2, 3]),
+    st.sampled_from(["rr", "roi", "pnl_usd"]),
+    st.sampled_from([None, (), ("x",), ("x", "one", "nowhere")]),
+)
+def test_it_finds_all_slices_with_the_numbers_of_the_definition(
+    events: list[Row], n_min: int, max_dims: int | None, outcome: str, scope_dims: tuple[str, ...] | None
+) -> None:
+    chosen = LearningSettings(n_min=n_min, max_dims=max_dims, outcome=outcome, scope_dims=scope_dims)
+    assert_same(mined(events, chosen), reference.reference_lessons(events, chosen.to_dict()))
+
+
+def event(trade: int, scope: Row, y: float, hours: float = 0.0) -> Row:
+    return {
+        "trade_id": str(trade),
+        "pattern_key": "p",
+        "action_category": "add",
+        "scope": scope,
+        "rr": y,
+        "pnl_usd": None,
+        "rpnl_pct": None,
+        "timestamp": START + timedelta(hours=hours),
+    }
+
+
+def test_a_trade_that_leaves_one_slice_is_still_found_by_another() -> None:
+    # 33 trades with two adds each: one in x=a, y=b and one in x=b, y=a.
+    events = [
+        event(trade, scope, 1.0)
+        for trade in range(33)
+        for scope in ({"x": "a", "y": "b"}, {"x": "b", "y": "a"})
+    ]
+    lessons = mined(events, LearningSettings())
+    subsets = {key[2] for key in lessons}
+    assert reference.scope_key({"x": "a", "y": "b"}) in subsets
+    assert reference.scope_key({"x": "b", "y": "a"}) in subsets
+    assert reference.scope_key({"x": "a", "y": "a"}) not in subsets
+    assert {stats["n"] for stats in lessons.values()} == {33}
+
+
+def test_large_outcomes_with_a_small_spread_keep_their_digits() -> None:
+    rng = np.random.default_rng(5)
+    noise = rng.normal(0, 1e-3, 400)
+    events = [event(i, {"x": "a"}, 1e6 + value, hours=i) for i, value in enumerate(noise)]
+    values = np.array([row["rr"] for row in events])
+    stats = mined(events, LearningSettings())[("p", "add", frozenset())]
+    assert math.isclose(stats["variance"], float(np.var(values - 1e6, ddof=1)), rel_tol=1e-12)
+    assert math.isclose(stats["avg_rr"], math.fsum(values) / 400, rel_tol=1e-15)
+
+
+def test_far_away_times_keep_their_digits() -> None:
+    def trend(start_hours: float) -> Row:
+        events = [event(i, {}, 0.01 * i + (i % 3), hours=start_hours + i / 3600) for i in range(60)]
+        events += [{**event(1000 + i, {}, 5.0), "pattern_key": "q"} for i in range(60)]
+        return mined(events, LearningSettings())[("p", "add", frozenset())]["decay_meta"]
+
+    near, far = trend(0), trend(24 * 365 * 200)
+    assert near["state"] == far["state"] != "insufficient"
+    assert math.isclose(near["slope_per_hour"], far["slope_per_hour"], rel_tol=1e-9)
+
+
+def test_look_alikes_are_different_values() -> None:
+    events = [event(i, {"x": value}, 1.0) for i, value in enumerate([1, 1.0, "1", True, "true"] * 40)]
+    lessons = mined(events, LearningSettings(n_min=40))
+    counts = sorted(stats["n"] for key, stats in lessons.items() if key[2])
+    assert counts == [40, 40, 40, 80]
+
+
+def test_an_empty_table_has_no_lessons() -> None:
+    frame = mine_lessons(pd.DataFrame.from_records([], columns=list(event(0, {}, 0.0))))
+    assert frame.empty
+    assert (frame.attrs["events"], frame.attrs["trades"]) == (0, 0)
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(ValueError, match=r"expected a column .pattern_key."):
+        mine_lessons(pd.DataFrame({"trade_id": ["a"], "rr": [1.0]}))
+
+
+def test_the_order_of_events_makes_no_difference() -> None:
+    rng = random.Random(2)  # noqa: S311
+    events = [
+        event(i // 2, {"x": rng.choice("ab"), "y": rng.choice("abc")}, float(i // 2 % 7), hours=i // 2)
+        for i in range(400)
+    ]
+    first = mined(events, LearningSettings(n_min=5))
+    rng.shuffle(events)
+    assert_same(mined(events, LearningSettings(n_min=5)), first)
+
+
+def test_too_many_lessons_are_an_error_that_names_the_levers() -> None:
+    events = [event(i, {"x": i % 2, "y": i % 3}, 1.0) for i in range(100)]
+    with pytest.raises(LessonLimitError, match=r"max_lessons.*n_min.*max_dims.*scope_dims"):
+        mine_lessons(pd.DataFrame(events), LearningSettings(n_min=1, max_lessons=5))
+
+
+def test_nearing_the_limit_is_warned_of() -> None:
+    events = pd.DataFrame([event(i, {"x": i % 2}, 1.0) for i in range(100)])
+    assert mine_lessons(events, LearningSettings(max_lessons=100)).attrs["warning"] is None
+    assert "max_lessons" in mine_lessons(events, LearningSettings(max_lessons=6)).attrs["warning"]
+
+
+def test_it_works_with_its_defaults_on_a_frame_of_the_database() -> None:
+    events = pd.DataFrame([event(i, {"x": "a"}, float(i % 5)) for i in range(50)])
+    frame = mine_lessons(events)
+    assert frame["n"].tolist() == [50, 50]
+    assert frame["scope_subset"].tolist() == [{}, {"x": "a"}]

@@ -1,0 +1,79 @@
+"""Settings are checked key by key, and errors name the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pm_strength import LearningSettings
+from pm_strength.errors import SettingsError
+
+
+def test_defaults_are_the_contracts() -> None:
+    assert LearningSettings().to_dict() == {
+        "n_min": 33,
+        "var_prior": 0.25,
+        "edge_threshold": 0.05,
+        "multiplier_min": 0.3,
+        "multiplier_max": 3.0,
+        "specificity_alpha": 1.5,
+        "strategy": "blend",
+        "outcome": "rr",
+        "scope_dims": None,
+        "max_dims": 3,
+        "max_lessons": 1_000_000,
+        "stale_after_hours": 24.0,
+    }
+    assert LearningSettings.from_mapping({}) == LearningSettings()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("n_min", value) for value in (0, -1, 1.5, "5", True, None, float("nan"), 10**400)],
+        *[("var_prior", value) for value in (-0.1, float("inf"), "0", None, False)],
+        ("edge_threshold", -1),
+        *[("multiplier_min", value) for value in (-0.1, 1.1, None)],
+        *[("multiplier_max", value) for value in (0.9, float("inf"))],
+        ("specificity_alpha", -1),
+        *[("strategy", value) for value in ("mean", None, "Blend")],
+        *[("outcome", value) for value in ("profit", None)],
+        *[("scope_dims", value) for value in ("chain", [1], [""], {})],
+        *[("max_dims", value) for value in (-1, 0.5, "3", True)],
+        *[("max_lessons", value) for value in (0, None)],
+        *[("stale_after_hours", value) for value in (0, -1, float("nan"))],
+        ("n_max", 5),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(key: str, value: Any) -> None:
+    with pytest.raises(SettingsError) as caught:
+        LearningSettings.from_mapping({key: value})
+    assert caught.value.key == key
+    assert str(caught.value).startswith(f"{key}: expected ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("n_min", 1),
+        ("n_min", 5.0),
+        ("max_dims", None),
+        ("max_dims", 0),
+        ("scope_dims", []),
+        ("scope_dims", ["chain"]),
+        ("multiplier_min", 0),
+        ("multiplier_min", 1),
+        ("multiplier_max", 1),
+        ("strategy", "most_specific"),
+    ],
+)
+def test_a_good_value_is_kept(key: str, value: Any) -> None:
+    settings = LearningSettings.from_mapping({key: value})
+    assert settings.to_dict()[key] == value
+    assert LearningSettings.from_mapping(settings.to_dict()) == settings
+
+
+def test_settings_must_be_an_object() -> None:
+    with pytest.raises(SettingsError, match="settings: expected a JSON object"):
+        LearningSettings.from_mapping([])  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""The worker's loops on a store that answers as told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from pm_strength import learning
+from pm_strength.errors import PermanentStoreError, SettingsError, SupersededRunError, TransientStoreError
+from pm_strength.store import JOBS_QUEUE, Store
+from pm_strength.worker import Worker, WorkerOptions
+
+OPTIONS = WorkerOptions(wait_seconds=0, job_interval_seconds=0.01)
+
+
+class FakeStore:
+    """Hands out jobs and trade batches, and remembers what was done with them."""
+
+    def __init__(self, jobs: list[Any] = [], failures: list[Exception] = []) -> None:  # noqa: B006
+        self.jobs = list(jobs)
+        self.failures = list(failures)
+        self.done: list[tuple[Any, ...]] = []
+        self.reads = 0
+
+    def close(self) -> None:
+        self.done.append(("closed",))
+
+    def sweep(self) -> Iterator[int]:
+        self.done.append(("swept",))
+        yield 0
+
+    def read_trades(self, *_: Any) -> dict[str, Any]:
+        self.reads += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return {"messages": [], "strands": [], "events": []}
+
+    def read_job(self, *_: Any) -> Any:
+        return self.jobs.pop(0) if self.jobs else None
+
+    def extend(self, queue: str, msg_ids: list[int], seconds: int) -> int:
+        self.done.append(("extend", msg_ids, seconds))
+        return 1
+
+    def archive(self, queue: str, msg_ids: list[int]) -> int:
+        assert queue == JOBS_QUEUE
+        self.done.append(("archive", msg_ids))
+        return 1
+
+    def dead_letter(self, queue: str, msg_id: int, reason: str) -> None:
+        self.done.append(("dead", msg_id, reason))
+
+
+def job(msg_id: int, name: str, read_ct: int = 1) -> dict[str, Any]:
+    return {"msg_id": msg_id, "read_ct": read_ct, "message": {"job": name}}
+
+
+def drain(store: FakeStore) -> list[tuple[Any, ...]]:
+    Worker(lambda: cast(Store, store), OPTIONS).drain()
+    return [entry for entry in store.done if entry[0] not in ("swept", "closed")]
+
+
+def test_a_job_that_is_done_is_archived() -> None:
+    assert drain(FakeStore([job(1, "sweep")])) == [("archive", [1])]
+
+
+def test_an_unknown_job_is_dead_lettered_with_its_reason() -> None:
+    ((kind, msg_id, reason),) = drain(FakeStore([job(1, "dance")]))
+    assert (kind, msg_id) == ("dead", 1)
+    assert "message.job: expected sweep, mine or materialize, got 'dance'" in reason
+
+
+@pytest.mark.parametrize(
+    ("error", "ends"),
+    [
+        (SettingsError("n_min", "an integer >= 1", 0), ("dead", 1, "SettingsError: n_min")),
+        (SupersededRunError("newer"), ("archive", [1])),
+        (TransientStoreError("restarting"), ("extend", [1], 60)),
+        (RuntimeError("a bug"), ("dead", 1, "RuntimeError: a bug")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_how_a_failed_job_ends(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, ends: tuple[Any, ...]
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(learning, "mine", fail)
+    (end,) = drain(FakeStore([job(1, "mine")]))
+    assert end[:2] == ends[:2]
+    assert str(end[2:]).replace("('", "").startswith(str(ends[2:]).strip("()',")[:20]) or end == ends
+
+
+def test_a_job_that_keeps_failing_is_dead_lettered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise TransientStoreError("still restarting")
+
+    monkeypatch.setattr(learning, "mine", fail)
+    assert drain(FakeStore([job(1, "mine", read_ct=5)])) == [("dead", 1, "after 5 tries: still restarting")]
+
+
+def test_a_permanent_error_puts_the_job_back_and_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermanentStoreError("wrong key")
+
+    monkeypatch.setattr(learning, "mine", fail)
+    store = FakeStore([job(1, "mine")])
+    with pytest.raises(PermanentStoreError, match="wrong key"):
+        Worker(lambda: cast(Store, store), OPTIONS).drain()
+    assert ("extend", [1], 0) in store.done
+
+
+def test_a_job_is_put_back_when_the_worker_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FakeStore([job(1, "mine")])
+    worker = Worker(lambda: cast(Store, store), OPTIONS)
+
+    def work(store: Any, module: str, progress: Any) -> None:
+        worker.stop()
+        progress("mining", 0.5)
+        raise AssertionError("progress should have stopped the job")
+
+    monkeypatch.setattr(learning, "mine", work)
+    worker.drain()
+    assert ("extend", [1], 0) in store.done
+
+
+def test_it_runs_until_it_is_stopped_and_survives_failures() -> None:
+    stores: list[FakeStore] = []
+
+    def connect() -> Store:
+        stores.append(FakeStore(failures=[TransientStoreError("gone")]))
+        return cast(Store, stores[-1])
+
+    worker = Worker(connect, OPTIONS)
+    timer = threading.Timer(1.0, worker.stop)
+    timer.start()
+    worker.run()
+    assert sum(store.reads for store in stores) > 2
+    assert all(store.done[-1] == ("closed",) for store in stores)
+
+
+def test_a_permanent_failure_ends_the_run_with_its_message() -> None:
+    store = FakeStore(failures=[PermanentStoreError("the key is wrong")])
+    with pytest.raises(PermanentStoreError, match="the key is wrong"):
+        Worker(lambda: cast(Store, store), OPTIONS).run()

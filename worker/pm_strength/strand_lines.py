@@ -1,0 +1,183 @@
+"""Strands from JSON lines: what `ad_strands` can take, judged line by line.
+
+Whether a strand can be learned from is not judged here: capture does that, and says why not in the
+dead letters.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+Row = dict[str, Any]
+
+# Deeper than any strand, and well within what json and Postgres can take.
+MAX_DEPTH = 200
+# The id is a btree key, which holds some 2,700 bytes.
+MAX_ID_CHARACTERS = 500
+MAX_BIGINT = 2**63 - 1
+
+_REQUIRED = ("id", "module", "kind", "content")
+_OPTIONAL = ("symbol", "timeframe", "position_id", "trade_id")
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that was skipped: its number from 1, the field at fault, and what is wrong with it."""
+
+    number: int
+    field: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"line {self.number}: {self.field}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class StrandLine:
+    """A line that the table can take: its number from 1, the row, and its size in bytes."""
+
+    number: int
+    row: Row
+    size: int
+
+
+class _BadFieldError(ValueError):
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        self.problem = problem
+        super().__init__(f"{field}: {problem}")
+
+
+class _NoJson:
+    """What `NaN`, `Infinity` and `-Infinity` are read as, so that the field can be named."""
+
+    def __init__(self, literal: str) -> None:
+        self.literal = literal
+
+
+def parse_line(number: int, line: bytes) -> StrandLine | BadLine | None:
+    """The strand of one line, or why it is none; None for a blank line.
+
+    `created_at` becomes UTC (a time without an offset is UTC); everything else stays as it is.
+    """
+    try:
+        row = _row(line)
+    except _BadFieldError as error:
+        return BadLine(number, error.field, error.problem)
+    return None if row is None else StrandLine(number, row, len(line))
+
+
+def _row(line: bytes) -> Row | None:
+    try:
+        text = line.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise _BadFieldError("line", f"not UTF-8 at byte {error.start + 1}") from None
+    if not text:
+        return None
+    try:
+        value = json.loads(text, parse_constant=_NoJson)
+    except json.JSONDecodeError as error:
+        raise _BadFieldError("line", f"not JSON: {error.msg} at character {error.pos + 1}") from None
+    except ValueError:
+        raise _BadFieldError("line", "a number has too many digits") from None
+    except RecursionError:
+        raise _BadFieldError("line", f"nested deeper than {MAX_DEPTH} levels") from None
+    if not isinstance(value, dict):
+        raise _BadFieldError("line", f"expected a JSON object, got {_kind(value)}")
+    return _checked(value)
+
+
+def _checked(value: Row) -> Row:
+    for name in _REQUIRED:
+        if name not in value:
+            raise _BadFieldError(name, "missing")
+    _check_id(value["id"])
+    for name in ("module", "kind"):
+        if not isinstance(value[name], str) or not value[name]:
+            raise _BadFieldError(name, f"expected a non-empty string, got {_kind(value[name])}")
+    if not isinstance(value["content"], dict):
+        raise _BadFieldError("content", f"expected a JSON object, got {_kind(value['content'])}")
+    for name in _OPTIONAL:
+        if not isinstance(value.get(name), str | None):
+            raise _BadFieldError(name, f"expected a string or null, got {_kind(value[name])}")
+    for name, item in value.items():
+        _check_storable(name, item)
+    # an existing ad_strands may have more columns: whether it has these, the server says
+    row = dict(value)
+    created_at = _utc(row.pop("created_at", None))
+    return row if created_at is None else row | {"created_at": created_at}
+
+
+def _check_id(value: object) -> None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > MAX_BIGINT:
+            raise _BadFieldError("id", "the integer is larger than a bigint")
+    elif not isinstance(value, str) or not value:
+        raise _BadFieldError("id", f"expected a non-empty string or an integer, got {_kind(value)}")
+    elif len(value) > MAX_ID_CHARACTERS:
+        raise _BadFieldError("id", f"longer than {MAX_ID_CHARACTERS} characters")
+
+
+def _utc(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            parsed = datetime.fromisoformat(value)
+            return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+        except (ValueError, OverflowError):
+            pass
+    shown = _shown(value) if isinstance(value, str) else _kind(value)
+    raise _BadFieldError("created_at", f"expected an ISO 8601 time, got {shown}")
+
+
+def _check_storable(field: str, value: object) -> None:
+    """Raise if jsonb cannot hold the value. No recursion: what is nested too deep must be told so."""
+    pending: list[tuple[str, object, int]] = [(field, value, 1)]
+    while pending:
+        path, item, depth = pending.pop()
+        if depth > MAX_DEPTH:
+            raise _BadFieldError(field, f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(item, dict):
+            for key, inner in item.items():
+                _check_text(path, key, "a key ")
+                pending.append((f"{path}.{key}", inner, depth + 1))
+        elif isinstance(item, list):
+            pending.extend((f"{path}[{index}]", inner, depth + 1) for index, inner in enumerate(item))
+        elif isinstance(item, str):
+            _check_text(path, item, "")
+        elif isinstance(item, _NoJson):
+            raise _BadFieldError(_shown(path), f"{item.literal} is not JSON")
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise _BadFieldError(_shown(path), "the number is too large")
+
+
+def _check_text(path: str, text: str, what: str) -> None:
+    if "\x00" in text:
+        raise _BadFieldError(_shown(path), f"{what}holds \\u0000, which Postgres cannot store")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _BadFieldError(_shown(path), f"{what}holds half of a surrogate pair") from None
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, _NoJson):
+        return value.literal
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, str):
+        return "a string" if value else "an empty string"
+    if isinstance(value, dict):
+        return "an object"
+    return "an array" if isinstance(value, list) else "a number"
+
+
+def _shown(text: str) -> str:
+    """A name or value of the file, short and on one line."""
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return plain if len(plain) <= 100 else plain[:97] + "..."
