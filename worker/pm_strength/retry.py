@@ -73,10 +73,11 @@ def classify(
 
 
 def _remedy(status: int, code: str | None) -> str:
-    if status == 401:
-        return " The key is wrong or expired: check SUPABASE_SECRET_KEY."
+    # PostgREST answers a missing right with 403, to a caller without a session with 401
     if status == 403 or code == "42501":
         return " The key lacks the right: use the project's secret (service_role) key."
+    if status == 401:
+        return " The key is wrong or expired: check SUPABASE_SECRET_KEY."
     if status == 404:
         return " Nothing is at that address: check SUPABASE_URL."
     return ""

@@ -25,18 +25,15 @@ def register(app: typer.Typer) -> None:
 
 
 def import_file(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help="JSON lines of strands; - reads stdin.", allow_dash=True, exists=True, dir_okay=False
-        ),
-    ],
+    file: Annotated[Path, typer.Argument(help="JSON lines of strands; - reads stdin.")],
     directory: ProjectDirectory = None,
 ) -> None:
     """Put the strands of a file into ad_strands; those whose id is there are left alone.
 
     Bad lines are reported by number and field and skipped; the exit code is 1 then.
     """
+    if str(file) != "-" and not file.is_file():
+        raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
     bad_lines = 0
 
     def show(bad: BadLine) -> None:

@@ -62,7 +62,7 @@ class Postgres:
         import psycopg
 
         with psycopg.connect(self.url(SUPERUSER)) as connection:
-            if connection.execute("select from pg_roles where rolname = 'authenticator'").fetchone():
+            if connection.execute("select 1 from pg_roles where rolname = 'authenticator'").fetchone():
                 return
             script = resources.files(__package__).joinpath("bootstrap.sql").read_text()
             connection.execute(script.encode())

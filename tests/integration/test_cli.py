@@ -1,0 +1,281 @@
+"""The command line as a script uses it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pm_strength.local.stack import Stack
+from pm_strength.store import Store
+from tests import strands
+
+from .conftest import Database
+
+PROGRAM = Path(sys.executable).parent / "pm-strength"
+CLEAN_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("SUPABASE_")}
+
+
+def run(
+    *arguments: str, cwd: Path | None = None, input: str | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(PROGRAM), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        input=input,
+        cwd=cwd,
+        env=CLEAN_ENVIRONMENT | env,
+        timeout=120,
+    )
+
+
+class Cli:
+    """Runs commands on the session's stack and checks how they end."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.directory = str(stack.directory)
+
+    def __call__(self, *arguments: str, code: int = 0, input: str | None = None) -> str:
+        ended = run(*arguments, "--dir", self.directory, input=input)
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        assert "Traceback" not in ended.stderr
+        return ended.stdout + (ended.stderr if code else "")
+
+
+@pytest.fixture
+def cli(stack: Stack, clean: None) -> Cli:
+    return Cli(stack)
+
+
+def write_lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_from_a_file_to_an_explained_size(cli: Cli, tmp_path: Path, db: Database) -> None:
+    rows = strands.trades(200)
+    file = write_lines(tmp_path / "strands.jsonl", rows)
+    assert f"{len(rows):,} strands imported, 0 were there, 0 bad lines" in cli("import", str(file))
+    assert f"0 strands imported, {len(rows):,} were there" in cli("import", "-", input=file.read_text())
+    queue = json.loads(cli("queue", "-o", "json"))
+    assert queue["queues"][0]["depth"] == 200
+
+    cli("settings", "set", "n_min=10", "max_dims=2")
+    assert "0 open dead letters" in cli("worker", "--drain")
+    assert "lessons from" in cli("mine")
+    assert "overrides from" in cli("materialize")
+    assert "overrides from" in cli("learn")
+    runs = json.loads(cli("runs", "-o", "json"))
+    assert [row["kind"] for row in runs] == ["materialize", "mine", "materialize", "mine"]
+    assert {row["status"] for row in runs} == {"succeeded"}
+
+    (lessons,) = db.execute("select count(*) from learning_lessons where status = 'active'").fetchone() or ()
+    assert len(json.loads(cli("lessons", "-o", "json"))) == lessons
+    overrides = json.loads(cli("overrides", "-o", "json"))
+    assert overrides
+    assert len(list(csv.DictReader(io.StringIO(cli("overrides", "-o", "csv"))))) == len(overrides)
+    strength = [abs(row["multiplier"] - 1) for row in overrides]
+    assert strength == sorted(strength, reverse=True)
+    top = json.loads(cli("overrides", "-o", "json", "-n", "3"))
+    assert [abs(row["multiplier"] - 1) for row in top] == strength[:3]
+
+    group = overrides[0]
+    chosen = ["--pattern", group["pattern_key"], "--action", group["action_category"]]
+    scope = json.dumps(group["scope_subset"])
+    for row in json.loads(cli("overrides", "-o", "json", *chosen, "--scope", scope)):
+        assert row["pattern_key"] == group["pattern_key"]
+        assert row["scope_subset"].items() >= group["scope_subset"].items()
+    assert "strongest lessons" in cli("lessons", *chosen) or "lessons" in cli("lessons", *chosen)
+
+    asked = ["--pattern-key", group["pattern_key"], "--action", group["action_category"], "--scope", scope]
+    answer = json.loads(cli("resolve", *asked, "-o", "json", "--size-frac", "0.2"))
+    assert answer["reason"] == "matched"
+    if group["action_category"] in ("entry", "add"):
+        assert answer["size_frac"] == pytest.approx(min(1, 0.2 * answer["multiplier"]))
+    shown = cli("resolve", *asked)
+    assert "overrides hold" in shown
+    assert f"{answer['multiplier']:.4f}" in shown
+
+
+def test_bad_lines_are_reported_and_the_exit_code_tells(cli: Cli, tmp_path: Path, store: Store) -> None:
+    rows = strands.trades(3)
+    file = write_lines(tmp_path / "strands.jsonl", rows)
+    with file.open("a") as lines:
+        lines.write("{broken\n" + json.dumps(rows[0] | {"id": "new", "content": []}) + "\n")
+        lines.write(json.dumps(rows[0] | {"id": "moody", "mood": 1}) + "\n")
+    said = cli("import", str(file), code=1)
+    assert f"line {len(rows) + 1}: line: not JSON" in said
+    assert f"line {len(rows) + 2}: content: expected a JSON object" in said
+    assert f"line {len(rows) + 3}: strand: refused by the server" in said
+    assert "mood" in said
+    assert f"{len(rows)} strands imported, 0 were there, 3 bad lines" in said
+
+
+def test_dead_letters_are_shown_and_requeued(cli: Cli, db: Database, tmp_path: Path) -> None:
+    rows = strands.trades(1)
+    rows[-1]["content"]["trade_summary"]["rr"] = "high"
+    cli("import", str(write_lines(tmp_path / "strands.jsonl", rows)))
+    assert "1 open dead letters" in cli("worker", "--drain")
+    shown = cli("queue")
+    assert "content.trade_summary.rr: expected a finite number" in " ".join(shown.split())
+    db.execute(
+        "update ad_strands set content = jsonb_set(content, '{trade_summary,rr}', '2') "
+        "where kind = 'position_closed'"
+    )
+    assert "1 sent again" in cli("requeue")
+    assert "0 open dead letters" in cli("worker", "--drain")
+    assert "No dead letters" in cli("queue")
+    assert "0 sent again" in cli("requeue")
+
+
+def test_settings_are_checked_and_shown(cli: Cli) -> None:
+    cli("settings", "set", "n_min=7", "strategy=most_specific", 'scope_dims=["chain"]', "max_dims=null")
+    settings = json.loads(cli("settings", "show", "-o", "json"))
+    assert (settings["n_min"], settings["strategy"], settings["scope_dims"], settings["max_dims"]) == (
+        7,
+        "most_specific",
+        ["chain"],
+        None,
+    )
+    assert "n_min: expected an integer >= 1" in cli("settings", "set", "n_min=0", code=2)
+    assert "unknown_one: expected one of" in cli("settings", "set", "unknown_one=1", code=2)
+    assert "NAME=VALUE" in cli("settings", "set", "n_min", code=2)
+    cli("settings", "set", "n_min=", "strategy=", "scope_dims=", "max_dims=")
+    assert json.loads(cli("settings", "show", "-o", "json"))["n_min"] == 33
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("resolve", "--pattern-key", "p", "--action", "hodl"), 2),
+        (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", "[1]"), 2),
+        (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", "{"), 2),
+        (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", '{"a": NaN}'), 2),
+        (("overrides", "--action", "hodl"), 2),
+        (("import", "/nowhere/at/all.jsonl"), 2),
+        (("materialize",), 1),
+    ],
+)
+def test_what_cannot_be_done_has_its_exit_code(cli: Cli, arguments: tuple[str, ...], code: int) -> None:
+    cli(*arguments, code=code)
+
+
+def test_without_a_project_both_ways_are_named(tmp_path: Path) -> None:
+    ended = run("queue", cwd=tmp_path)
+    assert ended.returncode == 3
+    said = " ".join(ended.stderr.split())
+    assert "SUPABASE_URL and SUPABASE_SECRET_KEY" in said
+    assert "pm-strength up" in said
+
+
+def test_the_environment_and_dotenv_name_the_project(
+    variables: dict[str, str], store: Store, tmp_path: Path
+) -> None:
+    url = variables["API_URL"]
+    for key in ("SECRET_KEY", "SERVICE_ROLE_KEY"):
+        name = f"SUPABASE_{key}"
+        ended = run("queue", "-o", "json", cwd=tmp_path, **{"SUPABASE_URL": url, name: variables[key]})
+        assert ended.returncode == 0, ended.stderr
+    (tmp_path / ".env").write_text(f"SUPABASE_URL={url}\nSUPABASE_SECRET_KEY={variables['SECRET_KEY']}\n")
+    assert run("queue", "-o", "json", cwd=tmp_path).returncode == 0
+    half = run("queue", cwd=tmp_path, SUPABASE_SECRET_KEY="", SUPABASE_SERVICE_ROLE_KEY="")
+    assert half.returncode == 3
+    assert "SUPABASE_SECRET_KEY" in half.stderr
+
+
+def test_a_key_without_rights_is_told_so(variables: dict[str, str], store: Store, tmp_path: Path) -> None:
+    env = {"SUPABASE_URL": variables["API_URL"]}
+    ended = run("queue", cwd=tmp_path, SUPABASE_SECRET_KEY=variables["PUBLISHABLE_KEY"], **env)
+    assert ended.returncode == 1
+    assert "secret (service_role) key" in " ".join(ended.stderr.split())
+    ended = run("queue", cwd=tmp_path, SUPABASE_SECRET_KEY="sb_secret_wrong", **env)
+    assert ended.returncode == 1
+    assert "check SUPABASE_SECRET_KEY" in " ".join(ended.stderr.split())
+    assert "sb_secret_wrong" not in ended.stderr
+
+
+def test_status_of_the_stack(stack: Stack, variables: dict[str, str], tmp_path: Path) -> None:
+    directory = str(stack.directory)
+    assert json.loads(run("status", "-o", "json", "--dir", directory).stdout) == variables
+    script = f'eval "$({PROGRAM} status -o env --dir {directory})"; echo "$API_URL $SECRET_KEY"'
+    sourced = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert sourced.stdout.split() == [variables["API_URL"], variables["SECRET_KEY"]]
+    assert run("status", "--dir", str(tmp_path / "none")).returncode == 3
+
+
+def start_worker(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [str(PROGRAM), "worker", "--dir", str(stack.directory), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=CLEAN_ENVIRONMENT,
+    )
+
+
+def wait_for_log(worker: subprocess.Popen[str], message: str) -> None:
+    assert worker.stderr is not None
+    for line in worker.stderr:
+        if json.loads(line)["message"] == message:
+            return
+    raise AssertionError(f"the worker ended without saying {message!r}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_running_worker_captures_and_stops_when_asked(
+    stack: Stack, store: Store, db: Database, number: signal.Signals
+) -> None:
+    worker = start_worker(stack)
+    wait_for_log(worker, "started")
+    rows = strands.trades(3)
+    store.insert_strands(rows)
+    wait_for_log(worker, "captured")
+    worker.send_signal(number)
+    _, logged = worker.communicate(timeout=30)
+    assert worker.returncode == 0
+    assert json.loads(logged.splitlines()[-1])["message"] == "stopped"
+    assert db.execute("select count(*) > 0 from pattern_trade_events").fetchone() == (True,)
+
+
+def test_a_second_signal_ends_at_once(stack: Stack, store: Store) -> None:
+    gateway = json.loads((stack.directory / "state.json").read_text())["daemons"]["gateway"]["pid"]
+    # nothing answers now, so that after the first signal the worker waits for the call in hand
+    os.kill(gateway, signal.SIGSTOP)
+    try:
+        worker = start_worker(stack)
+        wait_for_log(worker, "started")
+        time.sleep(0.5)
+        worker.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert worker.poll() is None, "the first signal lets it finish"
+        worker.send_signal(signal.SIGINT)
+        worker.communicate(timeout=10)
+    finally:
+        os.kill(gateway, signal.SIGCONT)
+    assert worker.returncode == 130
+
+
+def test_help_says_what_each_command_does() -> None:
+    said = run("--help").stdout
+    for command in ("up", "import", "worker", "learn", "overrides", "resolve", "settings", "queue", "demo"):
+        assert command in said
+        assert run(command, "--help").returncode == 0
+
+
+def test_the_demo_runs_and_leaves_nothing(tmp_path: Path) -> None:
+    ended = run("demo", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    for text in ("2,932 of 2,932", "11,088", "20,350", "One sizing decision", "multiplier", "Next"):
+        assert text in ended.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,210 @@
+"""A reader sees one whole run or another, never parts of both."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import psycopg
+import pytest
+
+from pm_strength import learning
+from pm_strength.connection import Connection
+from pm_strength.errors import SupersededRunError
+from pm_strength.store import Store
+from tests import strands
+
+from .conftest import Database
+
+Drain = Callable[[], None]
+
+
+@pytest.fixture
+def learned(store: Store, drain: Drain) -> Store:
+    """A project with some hundred lessons and overrides."""
+    store.write_settings("pm", {"n_min": 4, "edge_threshold": 0})
+    store.insert_strands(strands.trades(80))
+    drain()
+    learning.mine(store)
+    learning.materialize(store)
+    return store
+
+
+def test_a_reader_that_polls_sees_only_whole_runs(learned: Store, variables: dict[str, str]) -> None:
+    stop = threading.Event()
+    seen: set[tuple[Any, ...]] = set()
+
+    def poll(role: str) -> None:
+        with psycopg.connect(variables["DB_URL"], autocommit=True) as own:
+            own.execute(f"set role {role}".encode())
+            claims = json.dumps({"app_metadata": {"pm_strength": "read"}})
+            own.execute("select set_config('request.jwt.claims', %s, false)", (claims,))
+            while not stop.is_set():
+                row = own.execute(
+                    "select count(distinct run_id), count(*), min(run_id) from pm_overrides"
+                ).fetchone()
+                assert row is not None
+                seen.add(("overrides", *row))
+                row = own.execute(
+                    "select count(distinct run_id), count(*), min(run_id) from learning_lessons "
+                    "where status = 'active'"
+                ).fetchone()
+                assert row is not None
+                seen.add(("lessons", *row))
+
+    readers = [threading.Thread(target=poll, args=(role,)) for role in ("service_role", "authenticated")]
+    for reader in readers:
+        reader.start()
+    sizes = {"overrides": {len(learned.overrides())}, "lessons": {len(learned.lessons(status="active"))}}
+    try:
+        for n_min in (6, 8, 5, 7, 4):
+            learned.write_settings("pm", {"n_min": n_min, "edge_threshold": 0})
+            report = learning.mine(learned)
+            result = learning.materialize(learned)
+            assert result is not None
+            sizes["lessons"].add(report.lessons or 0)
+            sizes["overrides"].add(result.overrides or 0)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert {entry[1] for entry in seen} == {1}, "one run at a time"
+    for kind in ("overrides", "lessons"):
+        counts = {entry[2] for entry in seen if entry[0] == kind}
+        assert counts <= sizes[kind]
+        assert len(counts) > 1, "the readers were there while runs changed"
+
+
+@pytest.mark.parametrize(
+    ("run", "method"),
+    [
+        (learning.mine, "stage_retired"),
+        (learning.mine, "publish_run"),
+        (learning.materialize, "stage_overrides"),
+        (learning.materialize, "publish_run"),
+    ],
+)
+def test_a_run_that_breaks_while_it_publishes_leaves_what_was_there(
+    learned: Store, db: Database, monkeypatch: pytest.MonkeyPatch, run: Callable[[Store], Any], method: str
+) -> None:
+    before = (learned.lessons(), learned.overrides())
+
+    def break_down(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the plug was pulled")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learned, method, break_down)
+        with pytest.raises(RuntimeError):
+            run(learned)
+    failed = learned.runs(1)[0]
+    assert (failed["status"], failed["error"]) == ("failed", "RuntimeError: the plug was pulled")
+    assert (learned.lessons(), learned.overrides()) == before
+
+    learning.mine(learned)
+    learning.materialize(learned)
+    for table in ("lesson_sets", "override_sets"):
+        staged = db.execute(
+            f"select count(*) from pm_strength.{table} t where not exists ("
+            "select from pm_strength.live_sets s where t.set_id in (s.set_id, s.previous_set_id))".encode()
+        ).fetchone()
+        assert staged == (0,), "what broken runs staged is gone"
+    assert db.execute("select count(*) from pm_strength.staged_rows").fetchone() == (0,)
+
+
+def test_an_older_run_never_replaces_a_newer_one(learned: Store) -> None:
+    old = learned.begin_run("pm", "mine", {})
+    assert old is not None
+    newest = learning.mine(learned)
+    lessons = learned.lessons()
+    assert learned.publish_run(old["run_id"], 0, {"events": 0, "trades": 0, "lessons": 0}) == "superseded"
+    assert learned.lessons() == lessons
+    assert newest.run_id in {row["run_id"] for row in lessons}
+
+
+def test_a_run_that_was_overtaken_says_so(learned: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = learned.stage_retired
+
+    def overtake(run_id: int) -> None:
+        monkeypatch.setattr(learned, "stage_retired", stage)
+        learning.mine(learned)
+        stage(run_id)
+
+    monkeypatch.setattr(learned, "stage_retired", overtake)
+    with pytest.raises(SupersededRunError):
+        learning.mine(learned)
+    assert [row["status"] for row in learned.runs(2)] == ["succeeded", "superseded"]
+
+
+def test_a_set_that_lost_rows_on_the_way_is_not_published(learned: Store) -> None:
+    run = learned.begin_run("pm", "materialize", {})
+    assert run is not None
+    before = learned.overrides()
+    with pytest.raises(Exception, match="staged"):
+        learned.publish_run(run["run_id"], 7, {"lessons": 7, "overrides": 7})
+    assert learned.overrides() == before
+
+
+def test_asking_again_does_nothing_twice(learned: Store) -> None:
+    """A write whose answer was lost is tried again: it must not count twice."""
+    run = learned.begin_run("pm", "materialize", {})
+    assert run is not None
+    row = {
+        "pattern_key": "p",
+        "action_category": "entry",
+        "scope_subset": {},
+        "multiplier": 1.5,
+        "confidence_score": 0.5,
+        "decay_state": "stable",
+    }
+    learned.stage_overrides(run["run_id"], [row])
+    learned.stage_overrides(run["run_id"], [row])
+    summary = {"lessons": 1, "overrides": 1}
+    assert learned.publish_run(run["run_id"], 1, summary) == "published"
+    assert learned.publish_run(run["run_id"], 1, summary) == "published"
+    assert [found["multiplier"] for found in learned.overrides()] == [1.5]
+
+
+def test_views_can_be_read_page_by_page_over_1000_rows(
+    store: Store, db: Database, connection: Connection
+) -> None:
+    run = store.begin_run("pm", "mine", {})
+    assert run is not None
+    assert store.publish_run(run["run_id"], 0, {"events": 0, "trades": 0, "lessons": 0}) == "published"
+    run = store.begin_run("pm", "materialize", {})
+    assert run is not None
+    rows = [
+        {
+            "pattern_key": "p",
+            "action_category": "entry",
+            "scope_subset": {"n": number},
+            "multiplier": 1.5,
+            "confidence_score": 0.5,
+            "decay_state": "stable",
+        }
+        for number in range(2500)
+    ]
+    store.stage_overrides(run["run_id"], rows)
+    store.publish_run(run["run_id"], 2500, {"lessons": 0, "overrides": 2500})
+    assert [row["scope_subset"]["n"] for row in store.overrides()] == list(range(2500))
+
+
+@pytest.mark.slow
+def test_every_combination_of_the_sample(store: Store, drain: Drain) -> None:
+    """The contract's figures: 20,350 lessons with three dimensions, 290,408 with all."""
+    data = gzip.decompress(
+        resources.files("pm_strength").joinpath("data/strands_btc_pairs.jsonl.gz").read_bytes()
+    )
+    rows = [json.loads(line) for line in data.splitlines()]
+    for start in range(0, len(rows), 500):
+        store.insert_strands(rows[start : start + 500])
+    drain()
+    assert learning.mine(store).lessons == 20_350
+    store.write_settings("pm", {"max_dims": None})
+    assert learning.mine(store).lessons == 290_408
+    result = learning.materialize(store)
+    assert result is not None
+    assert len(store.overrides()) == result.overrides
