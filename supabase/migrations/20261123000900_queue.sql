@@ -175,7 +175,7 @@ declare
   depth bigint;
   due bigint;
   oldest double precision;
-  queues jsonb := '[]';
+  queues jsonb := '[]'::jsonb;
 begin
   foreach name in array array['pm_strength_trades', 'pm_strength_jobs'] loop
     execute format(

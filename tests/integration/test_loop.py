@@ -10,8 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
-from supabase import create_client
+from supabase import ClientOptions, create_client
 
 from pm_strength import OverrideBook, StrengthClient, learning
 from pm_strength.connection import Connection
@@ -383,7 +384,7 @@ def test_the_sources_own_query_works_from_any_client(
     drain()
     learn(store)
     events = read(db, "select * from pattern_trade_events limit 5")
-    client = create_client(connection.url, connection.key)
+    client = create_client(connection.url, connection.key, ClientOptions(httpx_client=httpx.Client()))
     for event in events:
         rows = (
             client.table("pm_overrides")

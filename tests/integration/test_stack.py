@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psycopg
@@ -19,29 +20,33 @@ from .conftest import Database
 def get(variables: dict[str, str], path: str, key: str | None, **headers: str) -> httpx.Response:
     if key is not None:
         headers = {"apikey": key} | headers
-    return httpx.get(f"{variables['API_URL']}/rest/v1/{path}", headers=headers)
+    return httpx.get(f"{variables['API_URL']}/rest/v1/{path}", headers=headers, timeout=20)
 
 
-@pytest.fixture
-def whoami(db: Database) -> Any:
+@pytest.fixture(scope="module")
+def whoami(variables: dict[str, str]) -> Iterator[None]:
     """A function that tells who calls and how long a call may take."""
-    db.execute(
-        """
-        create function public.whoami() returns jsonb language sql stable as $$
-          select jsonb_build_object('role', current_user, 'timeout', current_setting('statement_timeout'))
-        $$;
-        grant execute on function public.whoami() to anon, authenticated, service_role;
-        notify pgrst, 'reload schema';
-        """
-    )
-    yield
-    db.execute("drop function public.whoami()")
+    with psycopg.connect(variables["DB_URL"], autocommit=True) as connection:
+        connection.execute(
+            """
+            create function public.whoami() returns jsonb language sql stable as $$
+              select jsonb_build_object('role', current_user, 'timeout', current_setting('statement_timeout'))
+            $$;
+            grant execute on function public.whoami() to anon, authenticated, service_role;
+            """
+        )
+        wait_for_function(variables, "whoami")
+        yield
+        connection.execute("drop function public.whoami()")
 
 
-def wait_for_schema(variables: dict[str, str]) -> None:
-    for _ in range(200):
-        if get(variables, "rpc/whoami", variables["SECRET_KEY"]).status_code == 200:
+def wait_for_function(variables: dict[str, str], name: str) -> None:
+    """PostgREST is told of new functions, but after the statement that makes them."""
+    for _ in range(300):
+        if get(variables, f"rpc/{name}", variables["SECRET_KEY"]).status_code != 404:
             return
+        time.sleep(0.05)
+    raise AssertionError(f"PostgREST never saw {name}")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,6 @@ def wait_for_schema(variables: dict[str, str]) -> None:
     ],
 )
 def test_each_key_is_a_role(variables: dict[str, str], whoami: None, key: str, role: str) -> None:
-    wait_for_schema(variables)
     answer = get(variables, "rpc/whoami", variables[key])
     assert answer.json()["role"] == role
     answer = get(variables, "rpc/whoami", variables[key], authorization=f"Bearer {variables[key]}")
@@ -62,7 +66,6 @@ def test_each_key_is_a_role(variables: dict[str, str], whoami: None, key: str, r
 
 
 def test_a_users_token_counts_over_the_key(variables: dict[str, str], whoami: None) -> None:
-    wait_for_schema(variables)
     token = role_token(variables["JWT_SECRET"], "authenticated", {"sub": "u"})
     answer = get(variables, "rpc/whoami", variables["PUBLISHABLE_KEY"], authorization=f"Bearer {token}")
     assert answer.json() == {"role": "authenticated", "timeout": "8s"}
@@ -88,19 +91,16 @@ def test_an_answer_holds_at_most_1000_rows(variables: dict[str, str], db: Databa
 
 
 def test_a_call_is_cut_after_8_seconds(variables: dict[str, str], whoami: None) -> None:
-    wait_for_schema(variables)
     assert get(variables, "rpc/whoami", variables["SECRET_KEY"]).json()["timeout"] == "8s"
 
 
 @pytest.mark.slow
 def test_a_call_of_9_seconds_is_really_cut(variables: dict[str, str], db: Database) -> None:
-    db.execute("create function public.sleep9() returns void language sql as 'select pg_sleep(9)'")
+    db.execute("create function public.sleep9() returns void language sql stable as 'select pg_sleep(9)'")
     try:
-        for _ in range(200):
-            url = f"{variables['API_URL']}/rest/v1/rpc/sleep9"
-            answer = httpx.post(url, headers={"apikey": variables["SECRET_KEY"]}, timeout=20)
-            if answer.status_code != 404:
-                break
+        wait_for_function(variables, "sleep9")
+        url = f"{variables['API_URL']}/rest/v1/rpc/sleep9"
+        answer = httpx.post(url, headers={"apikey": variables["SECRET_KEY"]}, timeout=20)
         assert answer.json()["code"] == "57014"
     finally:
         db.execute("drop function public.sleep9()")

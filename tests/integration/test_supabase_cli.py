@@ -13,6 +13,7 @@ import pytest
 
 from pm_strength.local.binaries import npm_binary
 from pm_strength.local.migrations import migrate, migrations_folder
+from pm_strength.local.postgres import SUPERUSER
 from pm_strength.local.stack import Stack
 
 from .conftest import Database
@@ -66,9 +67,12 @@ def test_what_up_applied_is_known_to_the_cli(variables: dict[str, str]) -> None:
     assert said(listed).count(VERSIONS[0]) >= 2, "local and remote"
 
 
-def test_db_lint_is_clean(variables: dict[str, str], db: Database) -> None:
+def test_db_lint_is_clean(variables: dict[str, str], db: Database, stack: Stack) -> None:
     if not db.execute("select 1 from pg_available_extensions where name = 'plpgsql_check'").fetchone():
         pytest.skip("this Postgres has no plpgsql_check; `make test-pg15` runs it")
+    # a hosted project's postgres may create it, this one's superuser does
+    with psycopg.connect(stack.postgres().url(SUPERUSER), autocommit=True) as connection:
+        connection.execute("create extension if not exists plpgsql_check with schema extensions")
     linted = supabase(
         variables["DB_URL"],
         "db",

@@ -1,0 +1,54 @@
+-- Every multiplier has a reason, a 1.0 too.
+begin;
+select plan(15);
+truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows;
+update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+update public.learning_settings set settings = '{}';
+
+create function pg_temp.answer(scope jsonb, pattern_key text default 'p', action_category text default 'entry')
+returns text language sql as $$
+  select format('%s %s %s', round((r ->> 'multiplier')::numeric, 6), r ->> 'reason', r ->> 'matched')
+  from public.resolve_pm_strength(pattern_key, action_category, scope) r
+$$;
+
+set local role service_role;
+select is(pg_temp.answer('{}'), '1.000000 no_match 0', 'nothing was learned yet');
+
+insert into public.pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score) values
+  ('p', 'entry', '{}', 2, 0.5), ('p', 'entry', '{"rank": 1}', 0.5, 0.5), ('p', 'entry', '{"rank": "1"}', 3, 0.5),
+  ('p', 'entry', '{"a": true, "b": "x"}', 1.5, 0.25), ('p', 'add', '{}', 1.2, 0), ('q', 'entry', '{}', 9, 0.5);
+
+select is(pg_temp.answer('{}'), '2.000000 matched 1', 'the empty subset holds everywhere');
+select is(
+  pg_temp.answer('{"rank": 1.0, "other": null}'),
+  format('%s matched 2', round((2 * 0.5 + 0.5 * 0.5 * 2 ^ 1.5) / (0.5 + 0.5 * 2 ^ 1.5), 6)),
+  '1 is 1.0, and the weights count dimensions'
+);
+select is(pg_temp.answer('{"rank": true}'), '2.000000 matched 1', 'true is not 1');
+select is(pg_temp.answer(null), '2.000000 matched 1', 'no scope is an empty one');
+select is(pg_temp.answer('[1]'), '2.000000 matched 1', 'a list is none');
+select is(pg_temp.answer('{}', 'p', 'add'), '1.000000 zero_weight 1', 'no weight');
+select is(pg_temp.answer('{}', 'p', 'trim'), '1.000000 no_match 0', 'another action');
+select is(pg_temp.answer('{}', '', 'entry'), '1.000000 bad_input 0', 'no pattern');
+select is(pg_temp.answer('{}', 'p', null), '1.000000 bad_input 0', 'no action');
+select is(pg_temp.answer('{}', 'q', 'entry'), '3.000000 matched 1', 'clamped by the settings of now');
+
+update public.learning_settings set settings = '{"strategy": "most_specific", "multiplier_max": 1.25}';
+select is(
+  pg_temp.answer('{"rank": 1, "a": true, "b": "x"}'), '1.250000 matched 3', 'the most specific one, clamped'
+);
+update public.learning_settings set settings = '{}';
+select is(
+  jsonb_array_length(public.resolve_pm_strength('p', 'entry', '{"rank": 1, "a": true, "b": "x"}', 1) -> 'matches'),
+  1, 'the heaviest on request'
+);
+
+reset role;
+update pm_strength.override_sets set last_updated_at = now() - interval '25 hours';
+set local role service_role;
+select is(pg_temp.answer('{}'), '1.000000 stale 1', 'too old');
+update public.learning_settings set settings = '{"stale_after_hours": 26}';
+select is(pg_temp.answer('{}'), '2.000000 matched 1', 'or not, as set');
+
+select * from finish();
+rollback;
