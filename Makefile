@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-pg15 lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-pg15 lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -27,8 +27,10 @@ demo: setup ## learn from 2,932 real trades on an embedded stack, and explain on
 test: setup ## unit and integration tests (embedded Postgres 18)
 	$(BIN)/pytest -m 'not slow'
 
-test-all: setup ## all tests, the slow ones too
-	$(BIN)/pytest
+test-slow: setup ## the tests that `make test` leaves out
+	$(BIN)/pytest -m slow
+
+test-all: test test-slow test-pg15 ## all tests
 
 test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root)
 	$(BIN)/python tests/pg15.py

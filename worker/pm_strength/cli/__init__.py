@@ -12,6 +12,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from .. import logs
 from ..errors import (
@@ -53,7 +54,7 @@ def main() -> None:
     try:
         app()
     except PmStrengthError as error:
-        err.print(f"[red]error:[/red] {logs.redact(str(error))}", markup=True, highlight=False)
+        err.print(f"[red]error:[/red] {escape(logs.redact(str(error)))}")
         sys.exit(exit_code(error))
     except BrokenPipeError:
         # the reader of our output has gone, as `| head` does; nothing is left to say

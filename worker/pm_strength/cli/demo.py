@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
 
 from .. import learning
 from ..connection import Connection
-from ..local.stack import Stack, StackStatus
 from ..sizing import SIZED_CATEGORIES, Resolution, apply_strength
 from ..store import Store
 from ..strand_import import import_strands
@@ -22,6 +21,10 @@ from ..worker import Worker
 from .output import Steps, err, out, print_table, progress_bars, scope_text
 from .resolve import print_resolution
 from .show import OVERRIDE_HEADINGS, override_cells, short_pattern
+from .target import open_stack
+
+if TYPE_CHECKING:
+    from ..local.stack import StackStatus
 
 SAMPLE = "strands_btc_pairs.jsonl.gz"
 # Not the default folder: the demo begins and ends empty, and a user's own stack must not.
@@ -57,7 +60,7 @@ def demo(
 
 @contextmanager
 def _stack(directory: Path, keep: bool) -> Iterator[StackStatus]:
-    stack = Stack(directory)
+    stack = open_stack(directory)
     stack.down(purge=True)
     try:
         with err.status("starting ...") as spinner:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import StackError
-from ..local.stack import Stack, StackStatus
 from .output import err, out, print_json
-from .target import DEFAULT_DIRECTORY, StackDirectory
+from .target import DEFAULT_DIRECTORY, StackDirectory, open_stack
+
+if TYPE_CHECKING:
+    from ..local.stack import StackStatus
 
 
 class StatusFormat(StrEnum):
@@ -36,7 +38,7 @@ def up(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption = Sta
 
     Does nothing to what runs already. The data stays in the folder between runs.
     """
-    stack = Stack(directory)
+    stack = open_stack(directory)
     with err.status("starting ...") as spinner:
         started = stack.up(progress=lambda step: spinner.update(f"starting {step} ..."))
     _print(started, output)
@@ -47,7 +49,7 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove the data too.")] = False,
 ) -> None:
     """Stop the embedded stack and keep its data."""
-    Stack(directory).down(purge=purge)
+    open_stack(directory).down(purge=purge)
     err.print(f"Stopped; the data in {directory} is {'gone' if purge else 'kept'}.", markup=False)
 
 
@@ -56,7 +58,7 @@ def status(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption =
 
     `eval "$(pm-strength status -o env)"` sets the variables in a shell.
     """
-    running = Stack(directory).status()
+    running = open_stack(directory).status()
     if running is None:
         raise StackError(f"No stack is running in {directory}: start it with `pm-strength up`.")
     _print(running, output)

