@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -151,17 +154,18 @@ def _show_size(store: Store) -> None:
 
 def _say_what_next(keep: bool, directory: Path) -> None:
     out.print("\n[bold]Next[/bold]")
+    program = "pm-strength" if shutil.which("pm-strength") else os.path.relpath(sys.argv[0])
     option = f" --dir {directory}"
     kept = (
-        (f"pm-strength overrides{option}", "all overrides, with filters"),
-        (f"pm-strength lessons{option} --action add", "what they were made from"),
-        (f"pm-strength settings set{option} n_min=20", "then `learn`: other settings"),
-        (f"pm-strength down{option} --purge", "stop it and remove its data"),
+        (f"{program} overrides{option}", "all overrides, with filters"),
+        (f"{program} lessons{option} --action add", "what they were made from"),
+        (f"{program} settings set{option} n_min=20", "then `learn`: other settings"),
+        (f"{program} down{option} --purge", "stop it and remove its data"),
     )
     gone = (
-        ("pm-strength demo --keep", "the same, left running to look around"),
-        ("pm-strength up", "a stack of your own, with `import`, `worker` and `learn`"),
+        (f"{program} demo --keep", "the same, left running to look around"),
+        (f"{program} up", "a stack of your own, with `import`, `worker` and `learn`"),
         ("README.md", "`supabase start`, hosted projects, and the bot's side"),
     )
     for command, meaning in kept if keep else gone:
-        out.print(f"  {command:<52}  {meaning}", markup=False, soft_wrap=True)
+        out.print(f"  {command:<60}  {meaning}", markup=False, soft_wrap=True)
