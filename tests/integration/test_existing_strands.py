@@ -76,27 +76,28 @@ def write(connection: psycopg.Connection[Any], kind: str, rows: list[dict[str, A
         connection.execute(f"insert into ad_strands ({names}) values ({marks})".encode(), values)
 
 
+def owned(connection: psycopg.Connection[Any]) -> Any:
+    """What belongs to the table's owner: its columns, policies, RLS and rows."""
+    return connection.execute(
+        """
+        select
+          (select jsonb_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)
+            from pg_attribute where attrelid = 'public.ad_strands'::regclass and attnum > 0),
+          (select jsonb_agg(polname) from pg_policy where polrelid = 'public.ad_strands'::regclass),
+          (select relrowsecurity from pg_class where oid = 'public.ad_strands'::regclass),
+          (select md5(string_agg(s::text, '|' order by id)) from ad_strands s)
+        """
+    ).fetchone()
+
+
 def test_old_rows_and_new_ones_are_learned_from(existing: tuple[str, dict[str, str]]) -> None:
     kind, variables = existing
     rows = strands.trades(12)
     with psycopg.connect(variables["DB_URL"], autocommit=True) as connection:
         write(connection, kind, rows[:30])
-        before = connection.execute(
-            "select (select jsonb_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum) "
-            "from pg_attribute where attrelid = 'public.ad_strands'::regclass and attnum > 0), "
-            "(select jsonb_agg(polname) from pg_policy where polrelid = 'public.ad_strands'::regclass), "
-            "(select relrowsecurity from pg_class where oid = 'public.ad_strands'::regclass), "
-            "(select md5(string_agg(s::text, '|' order by id)) from ad_strands s)"
-        ).fetchone()
+        before = owned(connection)
         assert migrate(variables["DB_URL"])
-        after = connection.execute(
-            "select (select jsonb_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum) "
-            "from pg_attribute where attrelid = 'public.ad_strands'::regclass and attnum > 0), "
-            "(select jsonb_agg(polname) from pg_policy where polrelid = 'public.ad_strands'::regclass), "
-            "(select relrowsecurity from pg_class where oid = 'public.ad_strands'::regclass), "
-            "(select md5(string_agg(s::text, '|' order by id)) from ad_strands s)"
-        ).fetchone()
-        assert after == before, "columns, policies, RLS and rows are the owner's"
+        assert owned(connection) == before, "columns, policies, RLS and rows are the owner's"
 
         connected = Connection(variables["API_URL"], variables["SECRET_KEY"])
         Worker(lambda: Store.connect(connected)).drain()

@@ -4,6 +4,7 @@ select plan(4);
 
 create role a_bot nologin;
 grant a_bot to current_user;
+grant usage on schema extensions to a_bot;
 grant insert, select on public.ad_strands to a_bot;
 create policy a_bot on public.ad_strands to a_bot using (true) with check (true);
 select pgmq.purge_queue('pm_strength_trades');

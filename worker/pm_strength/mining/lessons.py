@@ -53,8 +53,8 @@ def mine_lessons(
     rpnl_pct in percent or pnl_usd in USD, as `settings.outcome` says.
 
     The result has a row for each lesson, ordered by group, number of dimensions and scope: the
-    columns of `COLUMNS`, NaN where a statistic is undefined. Its attrs are `baseline`, `events` and
-    `trades` (with a finite outcome) and `warning` (text or None).
+    columns of `COLUMNS`, NaN where a statistic is undefined. Its attrs are `baseline` (None without
+    events), `events` and `trades` (with a finite outcome) and `warning` (text or None).
 
     Raises ValueError naming a missing column, `LessonLimitError` over `settings.max_lessons`.
     """
@@ -73,7 +73,7 @@ def mine_lessons(
             frames.append(_group_frame(group, found, coded, settings))
     lessons = pd.concat(frames, ignore_index=True) if frames else _empty_frame()
     lessons.attrs = {
-        "baseline": coded.baseline,
+        "baseline": coded.baseline if coded.events else None,
         "events": coded.events,
         "trades": coded.trades,
         "warning": counter.warning(),
