@@ -207,3 +207,79 @@ def test_it_works_with_its_defaults_on_a_frame_of_the_database() -> None:
     frame = mine_lessons(events)
     assert frame["n"].tolist() == [50, 50]
     assert frame["scope_subset"].tolist() == [{}, {"x": "a"}]
+
+
+def test_a_trade_with_countless_agreements_is_still_counted_once() -> None:
+    """40 events of one trade, all different: too many agreements for signed rows."""
+    rng = random.Random(8)  # noqa: S311
+    names = "abcdefgh"
+    events = [event(0, {name: rng.randrange(2) for name in names}, 1.5, hours=3) for _ in range(40)]
+    events += [
+        event(1 + i // 2, {name: rng.randrange(2) for name in names}, float(i // 2 % 5), hours=i // 2)
+        for i in range(120)
+    ]
+    events += [{**row, "pattern_key": "q"} for row in events[:200:3]]
+    for max_dims in (None, 1, 2, 3):
+        chosen = LearningSettings(n_min=3, max_dims=max_dims)
+        assert_same(mined(events, chosen), reference.reference_lessons(events, chosen.to_dict()))
+
+
+def test_a_dimension_of_very_many_values() -> None:
+    events = [event(i, {"id": i, "x": i % 2}, float(i % 7), hours=i) for i in range(40_000)]
+    frame = mine_lessons(pd.DataFrame(events), LearningSettings(n_min=1, max_dims=2))
+    assert len(frame) == 1 + 40_000 + 2 + 40_000
+    assert frame["scope_subset"].iloc[-1].keys() <= {"id", "x"}
+
+
+def test_equal_outcomes_far_from_their_group_do_not_vary() -> None:
+    """A slice of stops at -1 among outcomes of a million: its variance is 0, and it has no p-value."""
+    events = [event(i, {"x": "stop"}, -1.1, hours=i) for i in range(60)]
+    events += [event(100 + i, {"x": "win"}, 1e6 + i, hours=0.1 * i) for i in range(60)]
+    stats = mined(events, LearningSettings())[("p", "add", reference.scope_key({"x": "stop"}))]
+    assert (stats["variance"], stats["decay_meta"]["p_value"]) == (0.0, None)
+    assert stats["decay_meta"]["state"] == "stable"
+    assert stats["avg_rr"] == pytest.approx(-1.1, rel=1e-12)
+
+
+def test_threads_make_no_difference() -> None:
+    rng = np.random.default_rng(4)
+    codes = rng.integers(0, 4, (12_000, 6))
+    frame = pd.DataFrame(
+        {
+            "trade_id": np.arange(12_000) // 2,
+            "pattern_key": "p",
+            "action_category": "entry",
+            "scope": [dict(zip("abcdef", map(int, row), strict=True)) for row in codes],
+            "rr": np.repeat(rng.normal(size=6_000), 2),
+            "timestamp": [START] * 12_000,
+        }
+    )
+    chosen = LearningSettings(n_min=20, max_dims=None)
+    one, two = (mine_lessons(frame, chosen, threads=threads) for threads in (1, 2))
+    assert len(one) > 1000
+    assert one["scope_subset"].tolist() == two["scope_subset"].tolist()
+    pd.testing.assert_frame_equal(one.drop(columns="scope_subset"), two.drop(columns="scope_subset"))
+
+
+def test_a_run_ends_when_its_progress_says_so() -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        if share >= 0:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        mine_lessons(pd.DataFrame([event(i, {"x": i % 2}, 1.0) for i in range(100)]), progress=stop)
+
+
+def test_the_column_of_scopes_behaves_as_a_column() -> None:
+    frame = mine_lessons(pd.DataFrame([event(i, {"x": i % 2}, float(i % 3)) for i in range(100)]))
+    scopes = frame["scope_subset"]
+    assert scopes.tolist() == [{}, {"x": 0}, {"x": 1}]
+    assert frame[frame["n"] < 100]["scope_subset"].tolist() == [{"x": 0}, {"x": 1}]
+    assert frame.iloc[::-1].reset_index(drop=True)["scope_subset"].iloc[0] == {"x": 1}
+    assert pd.concat([frame, frame])["scope_subset"].tolist() == scopes.tolist() * 2
+    assert not scopes.isna().any()
+    assert (scopes == {"x": 1}).tolist() == [False, False, True]
+    assert "{'x': 1}" in str(scopes)

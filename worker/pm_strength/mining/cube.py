@@ -1,32 +1,45 @@
-"""All slices of a group with enough distinct trades, and their sums: an iceberg cube.
+"""All slices with enough distinct trades, of all groups: an iceberg cube with a distinct count.
 
-Walks the combinations of dimensions depth first. At each one all of its slices are computed at
-once; rows of slices below `n_min` are dropped before more dimensions are added, because a slice
-never has more trades than the ones it is part of (the pruning of BUC: Beyer and Ramakrishnan,
-"Bottom-Up Computation of Sparse and Iceberg CUBEs", SIGMOD 1999).
+Prepares each group for the compiled walk (`kernel.py`), spreads the work over threads, and keeps
+an eye on it: progress, a limit, and an end within a fraction of a second when it is told to stop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import pairwise
+from math import comb
+from typing import Any
 
 import numpy as np
 
-from .encode import MISSING, CodedGroup, FloatArray, IntArray
+from .encode import MISSING, CodeArray, CodedGroup, FloatArray, IntArray
+from .kernel import mine_group
+from .signed import sign_rows
+from .sums import Rows
+
+# Told from time to time of the share that is done; may raise to end the walk.
+Watch = Callable[[float], None]
+
+POLL_SECONDS = 0.05
+# A group with fewer rows is one task: splitting it would cost more than it gains.
+SPLIT_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """The slices of one combination of dimensions, one entry each in every array.
+    """The slices of a group, one entry each in every array.
 
-    `row` is a row of the group that lies in the slice, so `group.codes[row, dimensions]` are its
-    values. The sums are over distinct trades: `n`, the mean of y, and the sums of squares and
-    products of y and t (hours) about their means in the slice, which is where nothing cancels.
+    `codes` has a column for each of `dimensions` (numbers of the group's), `MISSING` where the
+    dimension is not in the subset.
+    The sums are over distinct trades: `n`, the mean of y, and the sums of squares and products of y
+    and t (hours) about their means in the slice, which is where nothing cancels.
     """
 
     dimensions: tuple[int, ...]
-    row: IntArray
+    codes: CodeArray
     n: IntArray
     mean_y: FloatArray
     yy: FloatArray
@@ -34,103 +47,194 @@ class Slices:
     ty: FloatArray
 
 
-def iceberg_cube(group: CodedGroup, n_min: int, max_dims: int | None) -> Iterator[Slices]:
-    """Every combination of at most `max_dims` dimensions that has slices of `n_min` trades or more.
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A group as the kernel takes it, its dimensions in `order`, and the sums of its empty subset."""
 
-    Combinations come in lexical order of their dimensions, the empty one first.
-    """
-    limit = len(group.dimensions) if max_dims is None else min(max_dims, len(group.dimensions))
-    several_rows = bool(np.any(group.trade[1:] == group.trade[:-1]))
-    cardinality = [len(values) for values in group.values]
-
-    def walk(dimensions: tuple[int, ...], rows: IntArray, slice_of: IntArray) -> Iterator[Slices]:
-        alive, numbered, slices = _keep(group, dimensions, rows, slice_of, n_min, several_rows)
-        if slices is None:
-            return
-        yield slices
-        if len(dimensions) == limit:
-            return
-        for dimension in range(dimensions[-1] + 1 if dimensions else 0, len(cardinality)):
-            code = group.codes[alive, dimension]
-            there = code != MISSING
-            if np.count_nonzero(there) >= n_min:
-                yield from walk(
-                    (*dimensions, dimension),
-                    alive[there],
-                    numbered[there] * cardinality[dimension] + code[there],
-                )
-
-    everything = np.arange(len(group.y), dtype=np.int64)
-    yield from walk((), everything, np.zeros_like(everything))
+    order: IntArray
+    rows: Rows
+    root: FloatArray
 
 
-def _keep(
-    group: CodedGroup,
-    dimensions: tuple[int, ...],
-    rows: IntArray,
-    slice_of: IntArray,
+@dataclass(frozen=True, slots=True)
+class _Task:
+    group: int
+    first_dim: int
+    last_dim: int
+    cost: float
+
+
+def iceberg_cube(
+    groups: Sequence[CodedGroup],
     n_min: int,
-    several_rows: bool,
-) -> tuple[IntArray, IntArray, Slices | None]:
-    """The rows in slices with enough trades, their slices numbered from 0, and these slices."""
-    # Rows are in order of trade, and a stable sort keeps them so within each slice.
-    order = np.argsort(slice_of, kind="stable")
-    rows, slice_of = rows[order], slice_of[order]
-    starts = np.ones(len(rows), dtype=bool)
-    starts[1:] = slice_of[1:] != slice_of[:-1]
-    number = np.cumsum(starts) - 1
-    count = int(number[-1]) + 1 if len(rows) else 0
+    max_dims: int | None,
+    *,
+    most: int | None = None,
+    threads: int = 1,
+    watch: Watch = lambda share: None,
+) -> list[Slices]:
+    """Every slice of at most `max_dims` dimensions with `n_min` distinct trades, for each group.
 
-    counted, counted_number = rows, number
-    if several_rows:
-        trade = group.trade[rows]
-        first = starts.copy()
-        first[1:] |= trade[1:] != trade[:-1]
-        counted, counted_number = rows[first], number[first]
-
-    n = np.bincount(counted_number, minlength=count)
-    enough = n >= n_min
-    if not enough.any():
-        return rows[:0], rows[:0], None
-    if not enough.all():
-        renumber = np.cumsum(enough) - 1
-        kept = enough[number]
-        rows, number = rows[kept], renumber[number[kept]]
-        kept = enough[counted_number]
-        counted, counted_number = counted[kept], renumber[counted_number[kept]]
-        n = n[enough]
-    return rows, number, _sums(group, dimensions, counted, counted_number, n)
-
-
-def _sums(
-    group: CodedGroup, dimensions: tuple[int, ...], rows: IntArray, number: IntArray, n: IntArray
-) -> Slices:
-    first = np.concatenate(([0], np.cumsum(n)[:-1]))
-    mean_y, dy = _centre(group.y[rows], first, number, n)
-    _, dt = _centre(group.t[rows], first, number, n)
-    size = len(n)
-    return Slices(
-        dimensions=dimensions,
-        row=rows[first],
-        n=n,
-        mean_y=mean_y,
-        yy=_sum(number, dy * dy, size),
-        tt=_sum(number, dt * dt, size),
-        ty=_sum(number, dt * dy, size),
-    )
-
-
-def _sum(number: IntArray, values: FloatArray, size: int) -> FloatArray:
-    return np.bincount(number, values, size).astype(np.float64, copy=False)
-
-
-def _centre(x: FloatArray, first: IntArray, number: IntArray, n: IntArray) -> tuple[FloatArray, FloatArray]:
-    """The mean of x in each slice, and x about it.
-
-    Shifted by a value of the slice first: equal values then differ from their mean by exactly 0,
-    and large ones with a small spread keep their digits.
+    Once more than `most` are found the walk ends, and what was found so far is returned: more than
+    `most`. The order of the slices depends on the values alone, not on the order of the events or on
+    `threads`.
     """
-    shift = x[first]
-    shifted = x - shift[number]
-    mean = _sum(number, shifted, len(n)) / n
-    return shift + mean, shifted - mean[number]
+    prepared = [_prepare(group, n_min) for group in groups]
+    tasks = [
+        task
+        for number, group in enumerate(prepared)
+        if group is not None
+        for task in _tasks(number, group, max_dims, threads)
+    ]
+    parts = _run(prepared, tasks, n_min, max_dims, most, threads, watch)
+    return [
+        _assemble(
+            groups[number],
+            group,
+            [part for task, part in zip(tasks, parts, strict=True) if task.group == number],
+        )
+        for number, group in enumerate(prepared)
+    ]
+
+
+def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
+    """The group for the kernel; None if it has fewer trades than a slice needs."""
+    starts = np.ones(len(group.trade), dtype=bool)
+    starts[1:] = group.trade[1:] != group.trade[:-1]
+    first = np.flatnonzero(starts)
+    if len(first) < n_min:
+        return None
+    y, t = group.y[first], group.t[first]
+    centre, middle = float(y.mean()), float(t.mean())
+    # about the first values, so that equal ones differ from their mean by exactly 0
+    dy, dt = _centred(y), _centred(t)
+    root = np.array([len(first), centre, dy @ dy, dt @ dt, dt @ dy])
+
+    codes, cards = _without_rare_values(group, n_min)
+    order = np.lexsort((np.arange(len(cards)), -cards))
+    order = order[cards[order] > 0]
+    codes, cards = np.ascontiguousarray(codes[:, order]), cards[order]
+    signed, weight, event, plain = sign_rows(codes, group.trade, cards.astype(codes.dtype))
+    kept = weight != 0
+    events = np.concatenate((event[kept], plain))
+    weight = np.concatenate((weight[kept], np.ones(len(plain))))
+    raw_y, raw_t = group.y[events], group.t[events]
+    y, t = raw_y - centre, raw_t - middle
+    products = (weight, weight * y, weight * y * y, weight * t, weight * t * t, weight * t * y)
+    records = np.column_stack((*products, raw_y, raw_t))
+    rows = Rows(
+        codes=np.concatenate((signed[kept], codes[plain])),
+        records=np.ascontiguousarray(records),
+        trade=group.trade[events],
+        simple=int(np.count_nonzero(kept)),
+        cards=cards,
+        centre=centre,
+    )
+    return _Prepared(order, rows, root)
+
+
+def _centred(x: FloatArray) -> FloatArray:
+    shifted: FloatArray = x - x[0]
+    shifted -= shifted.mean()
+    return shifted
+
+
+def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[CodeArray, IntArray]:
+    """Codes in which each value of fewer than `n_min` events, and a missing one, is the last code."""
+    codes = group.codes
+    cards = np.array([len(values) for values in group.values], dtype=np.int64)
+    kept = np.empty_like(codes)
+    for d, card in enumerate(cards.tolist()):
+        column = codes[:, d]
+        counts = np.bincount(column + 1, minlength=card + 1)
+        frequent = np.flatnonzero(counts[1:] >= n_min)
+        if len(frequent) == card:
+            kept[:, d] = np.where(column == MISSING, card, column)
+        else:
+            # rare values keep their codes where others are frequent: the codes name values
+            rare = counts[1:] < n_min
+            kept[:, d] = np.where((column == MISSING) | rare[column], card, column)
+            if len(frequent) == 0:
+                cards[d] = 0
+    return kept, cards
+
+
+def _tasks(number: int, group: _Prepared, max_dims: int | None, threads: int) -> list[_Task]:
+    width = len(group.order)
+    rows = len(group.rows.codes)
+    if rows < SPLIT_ROWS or width < 3:
+        return [_Task(number, 0, width, float(rows))]
+    limit = width if max_dims is None else min(max_dims, width)
+    cuts = [*range(width - 2), width]
+    return [
+        _Task(number, first, last, float(rows) * _subsets(width - first - 1, limit - 1))
+        for first, last in pairwise(cuts)
+    ]
+
+
+def _subsets(dimensions: int, limit: int) -> int:
+    return sum(comb(dimensions, size) for size in range(min(dimensions, limit) + 1))
+
+
+def _run(
+    prepared: Sequence[_Prepared | None],
+    tasks: Sequence[_Task],
+    n_min: int,
+    max_dims: int | None,
+    most: int | None,
+    threads: int,
+    watch: Watch,
+) -> list[tuple[CodeArray, FloatArray]]:
+    """The slices of each task. The walk runs without Python's lock, and this thread watches it."""
+    stop = np.zeros(1, dtype=np.int64)
+    found = np.zeros((len(tasks), 1), dtype=np.int64)
+    done = np.zeros((len(tasks), 1))
+    cost = np.array([task.cost for task in tasks])
+
+    def mine(number: int) -> tuple[CodeArray, FloatArray]:
+        task = tasks[number]
+        group = prepared[task.group]
+        assert group is not None  # noqa: S101 - no task was made for such a group
+        limit = len(group.order) if max_dims is None else min(max_dims, len(group.order))
+        found_here, done_here = found[number], done[number]
+        codes, sums = mine_group(
+            *(group.rows, group.root, limit, float(n_min), task.first_dim, task.last_dim),
+            *(stop, found_here, done_here),
+        )
+        return codes, sums
+
+    with ThreadPoolExecutor(threads) as pool:
+        heaviest_first = np.argsort(-cost, kind="stable").tolist()
+        futures = {number: pool.submit(mine, number) for number in heaviest_first}
+        try:
+            pending: Any = set(futures.values())
+            while pending:
+                pending = wait(pending, timeout=POLL_SECONDS).not_done
+                watch(float((done[:, 0] * cost).sum() / max(cost.sum(), 1.0)))
+                if most is not None and found.sum() > most:
+                    stop[0] = 1
+        except BaseException:
+            stop[0] = 1
+            for future in futures.values():
+                future.cancel()
+            raise
+    return [futures[number].result() for number in range(len(tasks))]
+
+
+def _assemble(
+    group: CodedGroup, prepared: _Prepared | None, parts: Sequence[tuple[CodeArray, FloatArray]]
+) -> Slices:
+    """The slices of a group's tasks, the empty subset first."""
+    if prepared is None:
+        none = np.empty(0)
+        return Slices((), np.empty((0, 0), group.codes.dtype), none.astype(np.int64), none, none, none, none)
+    codes, sums = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    return Slices(
+        dimensions=tuple(prepared.order.tolist()),
+        codes=codes,
+        n=np.rint(sums[:, 0]).astype(np.int64),
+        mean_y=sums[:, 1].copy(),
+        yy=np.maximum(sums[:, 2], 0.0),
+        tt=np.maximum(sums[:, 3], 0.0),
+        ty=sums[:, 4].copy(),
+    )

@@ -18,6 +18,8 @@ from ..settings import LearningSettings
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+# int16, or int32 where a dimension has more values than that holds.
+CodeArray = npt.NDArray[Any]
 
 MISSING = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +30,7 @@ _REQUIRED = ("pattern_key", "action_category", "scope", "trade_id", "timestamp")
 
 @dataclass(frozen=True, slots=True)
 class CodedGroup:
-    """The events of one (pattern_key, action_category), one row for each distinct scope of a trade.
+    """The events of one (pattern_key, action_category), in order of their trades.
 
     `codes` is rows x dimensions, `MISSING` where the event lacks the dimension; `values[d][code]` is
     the JSON value. `trade` numbers the trades and is ascending; `y` is the outcome and `t` the time
@@ -39,7 +41,7 @@ class CodedGroup:
     action_category: str
     dimensions: tuple[str, ...]
     values: tuple[tuple[Scalar, ...], ...]
-    codes: IntArray
+    codes: CodeArray
     trade: IntArray
     y: FloatArray
     t: FloatArray
@@ -75,78 +77,93 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
     kept = events[finite]
     y = y[finite]
     baseline = _mean(y)
-    trade = pd.factorize(kept["trade_id"].astype(str))[0].astype(np.int64)
+    trade = pd.factorize(kept["trade_id"])[0].astype(np.int64)
     microseconds = _microseconds(kept["timestamp"])
-    scopes = kept["scope"].to_numpy(dtype=object)
 
+    dimensions, values, codes = _code_scopes(kept["scope"].to_numpy(dtype=object), settings.scope_dims)
     groups: list[CodedGroup] = []
-    grouped = kept.reset_index(drop=True).groupby(["pattern_key", "action_category"], sort=True)
+    grouped = kept.reset_index(drop=True).groupby(
+        ["pattern_key", "action_category"], sort=True, observed=True
+    )
     for (pattern_key, action_category), index in grouped.indices.items():
+        # by trade, and within it in the order of the events
         rows = np.sort(np.asarray(index, dtype=np.int64))
+        rows = rows[np.argsort(trade[rows], kind="stable")]
+        hours = (microseconds[rows] - microseconds[rows].min()) / _MICROSECONDS_PER_HOUR
         groups.append(
-            _code_group(
+            CodedGroup(
                 str(pattern_key),
                 str(action_category),
-                scopes[rows],
+                *_present(dimensions, values, codes[rows]),
                 trade[rows],
                 y[rows],
-                microseconds[rows],
-                settings.scope_dims,
+                hours,
             )
         )
     return CodedEvents(groups, len(y), int(trade.max()) + 1 if len(trade) else 0, baseline)
 
 
-def _code_group(
-    pattern_key: str,
-    action_category: str,
-    scopes: npt.NDArray[np.object_],
-    trade: IntArray,
-    y: FloatArray,
-    microseconds: IntArray,
-    scope_dims: tuple[str, ...] | None,
-) -> CodedGroup:
-    dimensions, values, codes = _code_scopes(scopes, scope_dims)
-    # Rows of a trade that agree in all dimensions are one observation in every slice.
-    keyed = np.column_stack([trade, codes])
-    _, first = np.unique(keyed, axis=0, return_index=True)
-    order = first[np.lexsort((first, trade[first]))]
-    hours = (microseconds - microseconds.min()) / _MICROSECONDS_PER_HOUR
-    return CodedGroup(
-        pattern_key, action_category, dimensions, values, codes[order], trade[order], y[order], hours[order]
-    )
+def _present(
+    dimensions: tuple[str, ...], values: tuple[tuple[Scalar, ...], ...], codes: CodeArray
+) -> tuple[tuple[str, ...], tuple[tuple[Scalar, ...], ...], CodeArray]:
+    """The dimensions that a group's events have, out of those of all events."""
+    there = np.flatnonzero((codes != MISSING).any(axis=0)).tolist()
+    return tuple(dimensions[d] for d in there), tuple(values[d] for d in there), codes[:, there]
 
 
 def _code_scopes(
     scopes: npt.NDArray[np.object_], scope_dims: tuple[str, ...] | None
-) -> tuple[tuple[str, ...], tuple[tuple[Scalar, ...], ...], IntArray]:
-    allowed = None if scope_dims is None else set(scope_dims)
-    seen: dict[str, dict[TypedValue, int]] = {}
-    rows: list[tuple[int, str, int]] = []
-    for row, scope in enumerate(scopes):
-        if not isinstance(scope, Mapping):
-            continue
-        for name, value in scope.items():
-            if (allowed is None or name in allowed) and is_dimension(value):
-                known = seen.setdefault(name, {})
-                rows.append((row, name, known.setdefault(_key(value), len(known))))
-
-    dimensions = tuple(sorted(seen))
-    column = {name: number for number, name in enumerate(dimensions)}
-    codes = np.full((len(scopes), len(dimensions)), MISSING, dtype=np.int64)
-    # Codes in the order of the values: the result does not depend on the order of the events.
-    ranked: dict[str, list[int]] = {}
+) -> tuple[tuple[str, ...], tuple[tuple[Scalar, ...], ...], CodeArray]:
+    """The dimensions of all scopes, their values in order, and a column of codes for each."""
+    rows: list[Mapping[str, Any]] = [scope if isinstance(scope, Mapping) else {} for scope in scopes]
+    names: set[str] = set().union(*rows)
+    if scope_dims is not None:
+        names &= set(scope_dims)
+    dimensions: list[str] = []
     values: list[tuple[Scalar, ...]] = []
-    for name in dimensions:
-        ordered = sorted(seen[name])
-        rank = [0] * len(ordered)
-        for position, key in enumerate(ordered):
-            rank[seen[name][key]] = position
-        ranked[name] = rank
-        values.append(tuple(value for _, value in ordered))
-    for row, name, code in rows:
-        codes[row, column[name]] = ranked[name][code]
-    return dimensions, tuple(values), codes
+    columns: list[IntArray] = []
+    for name in sorted(names):
+        known, column = _code_column([scope.get(name) for scope in rows])
+        if known:
+            dimensions.append(name)
+            values.append(known)
+            columns.append(column)
+    largest = max((len(known) for known in values), default=0)
+    codes = np.empty((len(rows), len(dimensions)), np.int16 if largest < 2**15 - 1 else np.int32)
+    for d, column in enumerate(columns):
+        codes[:, d] = column
+    return tuple(dimensions), tuple(values), codes
+
+
+def _code_column(column: list[Any]) -> tuple[tuple[Scalar, ...], IntArray]:
+    """The distinct values of a column in order, and each row's number among them."""
+    kinds = {kind: _KINDS.get(kind, "") for kind in set(map(type, column))}
+    coded = np.full(len(column), MISSING, dtype=np.int64)
+    held: list[tuple[TypedValue, int]] = []
+    # Python takes 1 and True for the same key, so each kind of value is numbered by itself
+    for kind in sorted({kind if kind else "other" for kind in kinds.values()} - {"nothing"}):
+        members = {cls for cls, its in kinds.items() if (its if its else "other") == kind}
+        part = [value if type(value) in members else None for value in column]
+        if kind == "other":
+            part = [value if is_dimension(value) else None for value in part]
+        numbers, distinct = pd.factorize(np.array([*part, None], dtype=object)[:-1])
+        taken = numbers >= 0
+        coded[taken] = numbers[taken] + len(held)
+        held += [(_key(value), number) for number, value in enumerate(distinct, start=len(held))]
+    return _in_order(held, coded)
+
+
+def _in_order(held: list[tuple[TypedValue, int]], coded: IntArray) -> tuple[tuple[Scalar, ...], IntArray]:
+    """Numbers in the order of the values: nothing then depends on the order of the events."""
+    dimension_values = sorted({key for key, _ in held if is_dimension(key[1])})
+    place = {key: number for number, key in enumerate(dimension_values)}
+    renumber = np.array([place.get(key, MISSING) for key, _ in held] + [MISSING], dtype=np.int64)
+    return tuple(value for _, value in dimension_values), renumber[coded]
+
+
+# How values compare; what is not here is looked at one by one.
+_KINDS = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "nothing"}
+_KINDS |= {list: "nothing", dict: "nothing", tuple: "nothing", set: "nothing"}
 
 
 def _key(value: Any) -> TypedValue:
