@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-pg15 lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-pg15 bench bench-mining lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,local,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,parquet,local,dev]'
 	@touch $@
 
 demo: setup ## learn from 2,932 real trades on an embedded stack, and explain one size
@@ -31,6 +31,15 @@ test-slow: setup ## the tests that `make test` leaves out
 	$(BIN)/pytest -m slow
 
 test-all: test test-slow test-pg15 ## all tests
+
+bench: bench-mining ## all benchmarks, as ratios in one run
+
+bench-mining: $(VENV)/.bench ## mining beside DuckDB, Polars and the source's recursion (SHAPES="S1 S2": some)
+	$(BIN)/python -m tests.benchmarks.mining $(SHAPES)
+
+$(VENV)/.bench: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
 
 test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root)
 	$(BIN)/python tests/pg15.py

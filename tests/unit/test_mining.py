@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,8 @@ from pm_strength import LearningSettings, mine_lessons
 from pm_strength.errors import LessonLimitError
 from pm_strength.mining import lesson_rows
 from tests import reference
+from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
+from tests.benchmarks.mining_ours import recursion
 
 Row = dict[str, Any]
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,7 +35,7 @@ def tables_of_events(draw: st.DrawFn) -> list[Row]:
     """Trades with up to 12 events, in several groups, with ties in time."""
     events = []
     offset = draw(st.sampled_from([0.0, 1e6]))
-    for trade in range(draw(st.integers(0, 25))):
+    for trade in range(draw(st.integers(0, 25) | st.integers(40, 50))):
         y = offset + draw(st.floats(-3, 3, allow_subnormal=False, width=32))
         hours = draw(st.integers(0, 200))
         for _ in range(draw(st.integers(1, 12)) if draw(st.booleans()) else 1):
@@ -100,8 +103,8 @@ def assert_decay(got: Row, wanted: Row) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     tables_of_events(),
-    st.integers(1, 6),
-    st.sampled_from([None, 0, 1, 2, 3]),
+    st.integers(1, 6) | st.integers(7, 40),
+    st.sampled_from([None, 0, 1, 2, 3, 4]),
     st.sampled_from(["rr", "roi", "pnl_usd"]),
     st.sampled_from([None, (), ("x",), ("x", "one", "nowhere")]),
 )
@@ -271,6 +274,55 @@ def test_a_run_ends_when_its_progress_says_so() -> None:
 
     with pytest.raises(EnoughError):
         mine_lessons(pd.DataFrame([event(i, {"x": i % 2}, 1.0) for i in range(100)]), progress=stop)
+
+
+def test_a_made_up_table_of_5000_events_against_the_recursion_of_the_source() -> None:
+    table = make_table(replace(SHAPES["S1"], seed=7))
+    lessons = mine_lessons(to_frame(table), LearningSettings(max_dims=None))
+    wanted = recursion(table)()
+    got = {}
+    for row in lesson_rows(lessons):
+        subset = tuple(
+            sorted((name, int(value.removeprefix("value_"))) for name, value in row["scope_subset"].items())
+        )
+        key = int(row["pattern_key"].removeprefix("pattern-")), subset
+        got[key] = (row["n"], row["stats"]["avg_rr"], row["stats"]["variance"])
+    assert got.keys() == wanted.keys()
+    assert len(got) > 900
+    for key, numbers in wanted.items():
+        assert got[key] == pytest.approx(numbers, rel=1e-12)
+
+
+def test_outcomes_at_the_end_of_what_a_double_holds_spoil_no_other_lesson() -> None:
+    plain = [event(i, {"x": "plain"}, float(i % 7), hours=i) for i in range(60)]
+    for huge in ([1.7e308], [1.7e308, 1.7e308], [1.7e308, -1.7e308]):
+        events = [*plain, *(event(100 + i, {"x": "huge"}, y, hours=i) for i, y in enumerate(huge))]
+        for max_dims in (None, 1):
+            rows = lesson_rows(
+                mine_lessons(pd.DataFrame(events), LearningSettings(n_min=1, max_dims=max_dims))
+            )
+            json.dumps(rows, allow_nan=False)
+            by_value = {row["scope_subset"].get("x"): row["stats"] for row in rows}
+            assert by_value["plain"]["avg_rr"] == pytest.approx(sum(i % 7 for i in range(60)) / 60, rel=1e-12)
+            assert by_value["plain"]["variance"] == pytest.approx(np.var([i % 7 for i in range(60)], ddof=1))
+            assert by_value[None]["variance"] is None
+            assert by_value[None]["edge_raw"] == 0.0
+
+
+def test_the_limit_names_the_dimension_that_costs_most() -> None:
+    events = [event(i, {"a": i % 3, "costly": i % 20, "z": i % 2}, float(i % 5)) for i in range(400)]
+    with pytest.raises(LessonLimitError, match=r"max_lessons.*most lessons of at most two: costly \("):
+        mine_lessons(
+            pd.DataFrame(events), LearningSettings(n_min=1, max_lessons=140, max_dims=None), threads=1
+        )
+
+
+def test_the_memory_is_a_limit_too() -> None:
+    events = pd.DataFrame([event(i, {"x": i % 50, "y": i % 7}, float(i % 5)) for i in range(700)])
+    chosen = LearningSettings(n_min=1)
+    with pytest.raises(LessonLimitError, match=r"what the memory holds.*n_min.*x \("):
+        mine_lessons(events, chosen, memory_bytes=50_000)
+    assert len(mine_lessons(events, chosen, memory_bytes=1_000_000)) == 1 + 50 + 7 + 350
 
 
 def test_the_column_of_scopes_behaves_as_a_column() -> None:

@@ -36,7 +36,7 @@ def test_the_worker_needs_no_package_of_the_embedded_stack() -> None:
 def test_the_runtime_imports_neither_pandas_nor_supabase() -> None:
     script = (
         "import sys; from pm_strength import OverrideBook, StrengthClient, apply_strength; "
-        "print([m for m in ('pandas', 'numpy', 'scipy', 'supabase', 'typer') if m in sys.modules])"
+        "print([m for m in ('pandas', 'numpy', 'scipy', 'numba', 'supabase', 'typer') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -4,6 +4,7 @@ PmStrengthError
 ├── SettingsError            a learning setting that is unknown or out of range
 ├── ConnectionSettingsError  no project to talk to, or half of what names one
 ├── PatternKeyError          a module or action type that has no pattern key
+├── FileError                a file that cannot be read or written as asked
 ├── LessonLimitError         a mining run that would keep more lessons than `max_lessons`
 ├── StoreError               the database or its API said no
 │   ├── TransientStoreError  worth another try: a cut connection, a 503, a time-out
@@ -39,8 +40,12 @@ class PatternKeyError(PmStrengthError, ValueError):
     """An action that has no pattern key: a foreign module or an unknown action type."""
 
 
+class FileError(PmStrengthError):
+    """A file that cannot be read or written as asked; the message names it, the row and the column."""
+
+
 class LessonLimitError(PmStrengthError):
-    """A mining run found more lessons than `max_lessons`; the message names the levers."""
+    """A mining run found more lessons than `max_lessons` or the memory holds; names the levers."""
 
 
 class StoreError(PmStrengthError):

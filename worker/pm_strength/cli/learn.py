@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .. import learning
 from ..errors import PmStrengthError
+from ..event_file import read_events
+from ..lesson_file import check_lessons_path, write_json, write_lessons
+from ..mining import mine_lessons
+from ..settings import LearningSettings
 from ..store import Store
-from .output import Format, FormatOption, Justify, Steps, print_csv, print_json, print_table, progress_bars
+from .output import (
+    Format,
+    FormatOption,
+    Justify,
+    Steps,
+    err,
+    print_csv,
+    print_json,
+    print_table,
+    progress_bars,
+)
+from .settings import parse_change, parse_value
 from .target import ProjectDirectory, open_store
 
 RUN_COLUMNS = (
@@ -33,8 +50,29 @@ def learn(directory: ProjectDirectory = None) -> None:
         _materialize(store)
 
 
-def mine(directory: ProjectDirectory = None) -> None:
-    """Mine all events and publish the lessons now."""
+def mine(
+    events: Annotated[
+        Path | None,
+        typer.Option("--events", help="Mine the events of a Parquet or CSV file, without a project."),
+    ] = None,
+    lessons: Annotated[
+        Path | None,
+        typer.Option("--lessons", help="With --events: a Parquet or JSON file to write. [default: stdout]"),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="With --events: a setting, as n_min=20."),
+    ] = None,
+    directory: ProjectDirectory = None,
+) -> None:
+    """Mine all events and publish the lessons now; or mine a file."""
+    if events is not None:
+        if directory is not None:
+            raise typer.BadParameter("--events reads a file and --dir names a project: give one of them")
+        _mine_file(events, lessons, changes or [])
+        return
+    if lessons is not None or changes:
+        raise typer.BadParameter("--lessons and --set go with --events")
     with open_store(directory) as store:
         _mine(store)
 
@@ -78,6 +116,34 @@ def _mine(store: Store) -> None:
         f"run {report.run_id}: {report.lessons:,} lessons from {report.events:,} events of "
         f"{report.trades:,} trades, baseline {baseline}"
     )
+
+
+def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str]) -> None:
+    settings = LearningSettings.from_mapping(
+        {name: parse_value(text) for name, text in map(parse_change, changes)}
+    )
+    if not events_path.is_file():
+        raise typer.BadParameter(f"there is no file {events_path}", param_hint="--events")
+    if lessons_path is not None:
+        check_lessons_path(lessons_path)
+    with progress_bars() as bars:
+        steps = Steps(bars)
+        steps("reading events", 0.0)
+        events = read_events(events_path, settings.outcome)
+        lessons = mine_lessons(events, settings, progress=lambda share: steps("mining", share))
+        steps.finish()
+    if lessons_path is not None:
+        write_lessons(lessons, lessons_path)
+    else:
+        write_json(lessons, sys.stdout)
+    numbers = lessons.attrs
+    baseline = "none" if numbers["baseline"] is None else f"{numbers['baseline']:+.4f}"
+    err.print(
+        f"{len(lessons):,} lessons from {numbers['events']:,} events of {numbers['trades']:,} trades, "
+        f"baseline {baseline}"
+    )
+    if numbers["warning"]:
+        err.print(numbers["warning"], style="yellow")
 
 
 def _materialize(store: Store) -> None:

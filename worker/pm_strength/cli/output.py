@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 Justify = Literal["left", "right"]
@@ -88,7 +88,7 @@ def progress_bars(always: bool = False) -> Iterator[Progress]:
         TextColumn("{task.description:<24}"),
         BarColumn(bar_width=30),
         TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(*columns, console=err, disable=not (always or err.is_terminal)) as bars:
         yield bars

@@ -56,12 +56,9 @@ def set_values(
     """Change settings; NAME= sets one back to its default."""
     with open_store(directory) as store:
         settings = store.settings_row(MODULE)
-        for change in changes:
-            name, equals, text = change.partition("=")
-            if not equals or not name:
-                raise typer.BadParameter(f"expected NAME=VALUE, got {change!r}")
+        for name, text in map(parse_change, changes):
             if text:
-                settings[name] = _value(text)
+                settings[name] = parse_value(text)
             else:
                 LearningSettings.from_mapping({name: getattr(LearningSettings(), name, None)})
                 settings.pop(name, None)
@@ -70,7 +67,15 @@ def set_values(
     out.print(f"Set; {len(settings)} settings differ from the defaults. The next run goes by them.")
 
 
-def _value(text: str) -> Any:
+def parse_change(change: str) -> tuple[str, str]:
+    """The name and the value's text of NAME=VALUE; raises `typer.BadParameter`."""
+    name, equals, text = change.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"expected NAME=VALUE, got {change!r}")
+    return name, text
+
+
+def parse_value(text: str) -> Any:
     """JSON, or a plain word as a string."""
     try:
         return json.loads(text)

@@ -6,17 +6,18 @@ an eye on it: progress, a limit, and an end within a fraction of a second when i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
-from math import comb
 from typing import Any
 
 import numpy as np
 
-from .encode import MISSING, CodeArray, CodedGroup, FloatArray, IntArray
+from .encode import CodeArray, CodedGroup, FloatArray, IntArray
 from .kernel import mine_group
+from .rows import count_codes, make_records, recode
 from .signed import sign_rows
 from .sums import Rows
 
@@ -24,8 +25,9 @@ from .sums import Rows
 Watch = Callable[[float], None]
 
 POLL_SECONDS = 0.05
-# A group with fewer rows is one task: splitting it would cost more than it gains.
+# A group with fewer rows, or less of all the work, is one task: splitting it gains nothing.
 SPLIT_ROWS = 10_000
+SPLIT_SHARE = 1 / 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +81,20 @@ def iceberg_cube(
     `most`. The order of the slices depends on the values alone, not on the order of the events or on
     `threads`.
     """
-    prepared = [_prepare(group, n_min) for group in groups]
-    tasks = [
-        task
-        for number, group in enumerate(prepared)
-        if group is not None
-        for task in _tasks(number, group, max_dims, threads)
-    ]
-    parts = _run(prepared, tasks, n_min, max_dims, most, threads, watch)
-    return [
-        _assemble(
-            groups[number],
-            group,
-            [part for task, part in zip(tasks, parts, strict=True) if task.group == number],
+    with ThreadPoolExecutor(threads) as pool:
+        prepared = list(pool.map(lambda group: _prepare(group, n_min), groups))
+        tasks = _tasks(prepared, max_dims)
+        parts = _run(pool, prepared, tasks, n_min, max_dims, most, watch)
+        return list(
+            pool.map(
+                lambda number: _assemble(
+                    groups[number],
+                    prepared[number],
+                    [part for task, part in zip(tasks, parts, strict=True) if task.group == number],
+                ),
+                range(len(groups)),
+            )
         )
-        for number, group in enumerate(prepared)
-    ]
 
 
 def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
@@ -105,10 +105,10 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
     if len(first) < n_min:
         return None
     y, t = group.y[first], group.t[first]
-    centre, middle = float(y.mean()), float(t.mean())
     # about the first values, so that equal ones differ from their mean by exactly 0
-    dy, dt = _centred(y), _centred(t)
-    root = np.array([len(first), centre, dy @ dy, dt @ dt, dt @ dy])
+    with np.errstate(over="ignore", invalid="ignore"):
+        (centre, dy), (middle, dt) = _centred(y), _centred(t)
+        root = np.array([len(first), centre, dy @ dy, dt @ dt, dt @ dy])
 
     codes, cards = _without_rare_values(group, n_min)
     order = np.lexsort((np.arange(len(cards)), -cards))
@@ -118,13 +118,10 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
     kept = weight != 0
     events = np.concatenate((event[kept], plain))
     weight = np.concatenate((weight[kept], np.ones(len(plain))))
-    raw_y, raw_t = group.y[events], group.t[events]
-    y, t = raw_y - centre, raw_t - middle
-    products = (weight, weight * y, weight * y * y, weight * t, weight * t * t, weight * t * y)
-    records = np.column_stack((*products, raw_y, raw_t))
+    records = make_records(weight, group.y[events], group.t[events], centre, middle)
     rows = Rows(
         codes=np.concatenate((signed[kept], codes[plain])),
-        records=np.ascontiguousarray(records),
+        records=records,
         trade=group.trade[events],
         simple=int(np.count_nonzero(kept)),
         cards=cards,
@@ -133,56 +130,67 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
     return _Prepared(order, rows, root)
 
 
-def _centred(x: FloatArray) -> FloatArray:
+def _centred(x: FloatArray) -> tuple[float, FloatArray]:
+    """The mean, and the differences from it."""
     shifted: FloatArray = x - x[0]
-    shifted -= shifted.mean()
-    return shifted
+    mean = float(shifted.mean())
+    if not math.isfinite(mean):  # values at the end of what a double holds
+        mean = math.fsum(x / len(x))
+        return mean, x - mean
+    shifted -= mean
+    return float(x[0] + mean), shifted
 
 
 def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[CodeArray, IntArray]:
     """Codes in which each value of fewer than `n_min` events, and a missing one, is the last code."""
     codes = group.codes
     cards = np.array([len(values) for values in group.values], dtype=np.int64)
-    kept = np.empty_like(codes)
-    for d, card in enumerate(cards.tolist()):
-        column = codes[:, d]
-        counts = np.bincount(column + 1, minlength=card + 1)
-        frequent = np.flatnonzero(counts[1:] >= n_min)
-        if len(frequent) == card:
-            kept[:, d] = np.where(column == MISSING, card, column)
-        else:
-            # rare values keep their codes where others are frequent: the codes name values
-            rare = counts[1:] < n_min
-            kept[:, d] = np.where((column == MISSING) | rare[column], card, column)
-            if len(frequent) == 0:
-                cards[d] = 0
+    offset = np.zeros(len(cards) + 1, dtype=np.int64)
+    offset[1:] = np.cumsum(cards + 1)
+    # what each code becomes: rare values keep theirs where others are frequent, as codes name values
+    becomes = np.arange(offset[-1]) - np.repeat(offset[:-1], cards + 1)
+    rare = count_codes(codes, offset) < n_min
+    becomes[rare] = np.repeat(cards, cards + 1)[rare]
+    becomes[offset[1:] - 1] = cards
+    frequent = np.add.reduceat(~rare, offset[:-1]) if len(cards) else rare
+    kept = recode(codes, offset, cards, becomes.astype(codes.dtype))
+    cards[frequent == 0] = 0
     return kept, cards
 
 
-def _tasks(number: int, group: _Prepared, max_dims: int | None, threads: int) -> list[_Task]:
-    width = len(group.order)
-    rows = len(group.rows.codes)
-    if rows < SPLIT_ROWS or width < 3:
-        return [_Task(number, 0, width, float(rows))]
-    limit = width if max_dims is None else min(max_dims, width)
-    cuts = [*range(width - 2), width]
-    return [
-        _Task(number, first, last, float(rows) * _subsets(width - first - 1, limit - 1))
-        for first, last in pairwise(cuts)
-    ]
+def _tasks(prepared: Sequence[_Prepared | None], max_dims: int | None) -> list[_Task]:
+    """One task a group, or one for each first dimension of a group that has most of the work."""
+    wholes = []
+    for number, group in enumerate(prepared):
+        if group is not None:
+            rows, width = group.rows.codes.shape
+            limit = width if max_dims is None else min(max_dims, width)
+            wholes.append((_Task(number, 0, width, float(rows) * _subsets(width, limit)), rows, limit))
+    total = sum(whole.cost for whole, _, _ in wholes)
+    tasks = []
+    for whole, rows, limit in wholes:
+        width = whole.last_dim
+        if rows < SPLIT_ROWS or width < 3 or whole.cost < total * SPLIT_SHARE:
+            tasks.append(whole)
+            continue
+        tasks += [
+            _Task(whole.group, first, last, float(rows) * _subsets(width - first - 1, limit - 1))
+            for first, last in pairwise([*range(width - 2), width])
+        ]
+    return tasks
 
 
 def _subsets(dimensions: int, limit: int) -> int:
-    return sum(comb(dimensions, size) for size in range(min(dimensions, limit) + 1))
+    return sum(math.comb(dimensions, size) for size in range(min(dimensions, limit) + 1))
 
 
 def _run(
+    pool: ThreadPoolExecutor,
     prepared: Sequence[_Prepared | None],
     tasks: Sequence[_Task],
     n_min: int,
     max_dims: int | None,
     most: int | None,
-    threads: int,
     watch: Watch,
 ) -> list[tuple[CodeArray, FloatArray]]:
     """The slices of each task. The walk runs without Python's lock, and this thread watches it."""
@@ -203,22 +211,34 @@ def _run(
         )
         return codes, sums
 
-    with ThreadPoolExecutor(threads) as pool:
-        heaviest_first = np.argsort(-cost, kind="stable").tolist()
-        futures = {number: pool.submit(mine, number) for number in heaviest_first}
-        try:
-            pending: Any = set(futures.values())
-            while pending:
-                pending = wait(pending, timeout=POLL_SECONDS).not_done
-                watch(float((done[:, 0] * cost).sum() / max(cost.sum(), 1.0)))
-                if most is not None and found.sum() > most:
-                    stop[0] = 1
-        except BaseException:
-            stop[0] = 1
-            for future in futures.values():
-                future.cancel()
-            raise
+    _compile(prepared)
+    heaviest_first = np.argsort(-cost, kind="stable").tolist()
+    futures = {number: pool.submit(mine, number) for number in heaviest_first}
+    try:
+        pending: Any = set(futures.values())
+        while pending:
+            pending = wait(pending, timeout=POLL_SECONDS).not_done
+            watch(float((done[:, 0] * cost).sum() / max(cost.sum(), 1.0)))
+            if most is not None and found.sum() > most:
+                stop[0] = 1
+    except BaseException:
+        stop[0] = 1
+        for future in futures.values():
+            future.cancel()
+        raise
     return [futures[number].result() for number in range(len(tasks))]
+
+
+def _compile(prepared: Sequence[_Prepared | None]) -> None:
+    """Compile the walk in this thread, where Ctrl-C can end it; nothing is left to do if it is compiled."""
+    for group in prepared:
+        if group is not None and len(group.rows.codes):
+            rows = group.rows
+            one = Rows(rows.codes[:1], rows.records[:1], rows.trade[:1], 1, rows.cards, rows.centre)
+            mine_group(
+                one, group.root, 0, 1.0, 0, 0, np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1)
+            )
+            break
 
 
 def _assemble(

@@ -26,19 +26,27 @@ class Edge:
     integral: FloatArray
 
     def edge_raw(self, decay_multiplier: FloatArray) -> FloatArray:
-        """delta_rr * reliability * (support + magnitude + time + stability) * decay multiplier."""
-        return self.delta_rr * self.reliability_score * self.integral * decay_multiplier
+        """delta_rr * reliability * (support + magnitude + time + stability) * decay multiplier.
+
+        It is 0 where the variance is beyond all doubles: no edge can be told from such noise.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            edge = self.delta_rr * self.reliability_score * self.integral * decay_multiplier
+        return np.nan_to_num(edge, nan=0.0)
 
 
 def compute_edge(n: IntArray, avg_rr: FloatArray, yy: FloatArray, baseline: float, var_prior: float) -> Edge:
     """The scores of slices of `n` trades with mean `avg_rr` and sum of squares about it `yy`."""
-    variance = np.where(n > 1, yy / np.maximum(n - 1, 1), 0.0)
+    with np.errstate(over="ignore"):
+        variance = np.where(n > 1, yy / np.maximum(n - 1, 1), 0.0)
+        variance[np.isnan(variance)] = np.inf  # an overflow on the way
+        delta = avg_rr - baseline
     support = -np.expm1(-n / SUPPORT_TRADES)
     magnitude = expit(avg_rr)
     stability = 1.0 / (1.0 + variance)
     return Edge(
         variance=variance,
-        delta_rr=avg_rr - baseline,
+        delta_rr=delta,
         reliability_score=1.0 / (1.0 + variance + var_prior / n),
         support_score=support,
         magnitude_score=magnitude,

@@ -195,4 +195,9 @@ def _moment(value: Any) -> int:
 
 
 def _mean(y: FloatArray) -> float:
-    return math.fsum(y) / len(y) if len(y) else 0.0
+    if not len(y):
+        return 0.0
+    try:
+        return math.fsum(y) / len(y)
+    except OverflowError:  # outcomes at the end of what a double holds
+        return math.fsum(y / len(y))

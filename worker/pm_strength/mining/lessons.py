@@ -16,7 +16,8 @@ from ..settings import LearningSettings
 from .cube import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
-from .encode import MISSING, CodedEvents, CodedGroup, encode_events
+from .encode import MISSING, CodedEvents, encode_events
+from .memory import available_bytes, slice_bytes
 from .scope_array import ScopeArray
 
 _STATS = (
@@ -48,6 +49,7 @@ def mine_lessons(
     *,
     progress: Callable[[float], None] = lambda share: None,
     threads: int | None = None,
+    memory_bytes: int | None = None,
 ) -> pd.DataFrame:
     """All lessons of the events: contract section 2, every slice with `n_min` distinct trades.
 
@@ -58,46 +60,47 @@ def mine_lessons(
     The result has a row for each lesson, in an order that depends on the values alone: the columns
     of `COLUMNS`, NaN where a statistic is undefined. Scopes are held as codes; a dict is made where
     a row is looked at. `threads` is how many share the work (all cores without it); `progress` is
-    told the share that is done some 20 times a second, and may raise to end the run. The attrs are
+    told the share that is done some 20 times a second, and may raise to end the run. `memory_bytes`
+    is what the result may take on its way (what the machine has free without it). The attrs are
     `baseline` (None without events), `events` and `trades` (with a finite outcome) and `warning`
     (text or None).
 
-    Raises ValueError naming a missing column, `LessonLimitError` over `settings.max_lessons`.
+    Raises ValueError naming a missing column, and `LessonLimitError` over `settings.max_lessons` or
+    over the memory, as soon as so many are found.
     """
     settings = settings if settings is not None else LearningSettings()
     threads = threads if threads is not None else os.cpu_count() or 1
     progress(0.0)
     coded = encode_events(events, settings)
+    room = (memory_bytes if memory_bytes is not None else available_bytes()) // slice_bytes(coded.groups)
+    most = min(settings.max_lessons, room)
     cube = iceberg_cube(
-        coded.groups,
-        settings.n_min,
-        settings.max_dims,
-        most=settings.max_lessons,
-        threads=threads,
-        watch=progress,
+        coded.groups, settings.n_min, settings.max_dims, most=most, threads=threads, watch=progress
     )
     count = sum(len(slices.n) for slices in cube)
-    if count > settings.max_lessons:
-        limit = f"More than {settings.max_lessons:,} lessons (max_lessons)."
-        raise LessonLimitError(f"{limit} {_levers(cube, coded.groups)}")
+    if count > most:
+        limit = f"{most:,} lessons, which is what the memory holds."
+        if most == settings.max_lessons:
+            limit = f"{most:,} lessons (max_lessons)."
+        raise LessonLimitError(f"More than {limit} {_levers(coded, cube, settings, most)}")
     lessons = _frame(coded, cube, settings)
     lessons.attrs = {
         "baseline": coded.baseline if coded.events else None,
         "events": coded.events,
         "trades": coded.trades,
-        "warning": _warning(count, settings.max_lessons, cube, coded.groups),
+        "warning": _warning(count, coded, cube, settings),
     }
     return lessons
 
 
 def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
-    """Rows of `learning_lessons` for lessons `start` to `stop`: JSON-compatible, null for NaN."""
+    """Rows of `learning_lessons` for lessons `start` to `stop`: JSON-compatible, null where undefined."""
     part = lessons.iloc[start:stop]
-    columns = {name: part[name].tolist() for name in COLUMNS}
+    columns = {name: _finite(part[name]) for name in COLUMNS}
     rows = []
     for index in range(len(part)):
         stats = {name: columns[name][index] for name in _STATS}
-        stats["decay_meta"] = {name: _null(columns[column][index]) for name, column in _DECAY.items()}
+        stats["decay_meta"] = {name: columns[column][index] for name, column in _DECAY.items()}
         rows.append(
             {
                 "pattern_key": columns["pattern_key"][index],
@@ -105,7 +108,7 @@ def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) 
                 "scope_subset": columns["scope_subset"][index],
                 "n": stats["n"],
                 "stats": stats,
-                "decay_halflife_hours": _null(columns["half_life_hours"][index]),
+                "decay_halflife_hours": columns["half_life_hours"][index],
             }
         )
     return rows
@@ -166,23 +169,36 @@ def _labels(names: Sequence[str], lengths: Sequence[int]) -> Any:
     return _category(np.repeat(codes, lengths), categories.tolist())
 
 
-def _null(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _finite(values: Any) -> list[Any]:
+    """A column for JSON: null for NaN, and for what is beyond all doubles."""
+    column: list[Any] = values.tolist()
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return [value if math.isfinite(value) else None for value in column]
+    return column
 
 
-def _warning(count: int, most: int, cube: Sequence[Slices], groups: Sequence[CodedGroup]) -> str | None:
+def _warning(
+    count: int, coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings
+) -> str | None:
     """What to say from half of the limit on."""
+    most = settings.max_lessons
     if count * 2 < most:
         return None
-    return f"{count:,} lessons, of at most {most:,} (max_lessons). {_levers(cube, groups)}"
+    return f"{count:,} lessons, of at most {most:,} (max_lessons). {_levers(coded, cube, settings, most)}"
 
 
-def _levers(cube: Sequence[Slices], groups: Sequence[CodedGroup]) -> str:
+def _levers(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, most: int) -> str:
+    """What brings the number down, and the dimensions that are in most lessons."""
+    text = "Raise n_min, lower max_dims, list fewer scope_dims, or raise max_lessons."
+    which = "Dimensions in most lessons"
+    if sum(len(slices.n) for slices in cube) > most:
+        # a walk that was ended saw the first dimensions alone: count the pairs, which are few
+        pairs = iceberg_cube(coded.groups, settings.n_min, min(settings.max_dims or 2, 2), most=most)
+        if sum(len(slices.n) for slices in pairs) <= most:
+            cube, which = pairs, "Dimensions in most lessons of at most two"
     counts: Counter[str] = Counter()
-    for group, slices in zip(groups, cube, strict=True):
+    for group, slices in zip(coded.groups, cube, strict=True):
         held = (slices.codes != MISSING).sum(axis=0).tolist()
         counts.update(dict(zip((group.dimensions[d] for d in slices.dimensions), held, strict=True)))
-    most = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(3))
-    return "Raise n_min, lower max_dims, list fewer scope_dims, or raise max_lessons." + (
-        f" Dimensions in most lessons: {most}." if most else ""
-    )
+    names = ", ".join(f"{name} ({count:,})" for name, count in counts.most_common(3))
+    return f"{text} {which}: {names}." if names else text

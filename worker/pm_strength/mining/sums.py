@@ -11,17 +11,8 @@ from numba.extending import intrinsic
 
 # A record: weight, then weight times y, y^2, t, t^2 and t*y; then y and t themselves.
 W, WY, WYY, WT, WTT, WTY, Y, T = range(8)
-# The sums of a slice: trades, mean of y, and the sums of squares and products about the means.
-N, MEAN_Y, SUM_YY, SUM_TT, SUM_TY = range(5)
 
-# Sums about the group's centre lose digits in a slice far from it; below these shares of the raw
-# sum of squares, the slice is summed again about its own centre.
-LOST_Y = 1e-4
-LOST_T = 1e-6
-# Fewer trades have no decay, so their times do not matter.
-DECAY_TRADES = 5
-
-_compiled = njit(cache=True, nogil=True)
+compiled = njit(cache=True, nogil=True)
 
 
 class Rows(NamedTuple):
@@ -69,14 +60,14 @@ class Cells(NamedTuple):
     stamp: Any
 
 
-@_compiled
+@compiled
 def new_cells(size: int) -> Cells:
     """Room for so many cells."""
     return Cells(np.zeros((size, 8)), np.full(size, -1, np.int64))
 
 
 @intrinsic
-def _add(context: Any, cells: Any, cell: Any, records: Any, row: Any) -> Any:
+def add(context: Any, cells: Any, cell: Any, records: Any, row: Any) -> Any:
     """cells[cell] += records[row], all eight numbers at once.
 
     Written in LLVM's terms because Numba does not turn eight scalar additions into vector ones,
@@ -101,7 +92,7 @@ def _add(context: Any, cells: Any, cell: Any, records: Any, row: Any) -> Any:
     return signature, generate
 
 
-@_compiled
+@compiled
 def number_values(
     rows: Rows, node: Node, values: Values, first: int, last: int, n_min: float, kept: Any
 ) -> None:
@@ -151,99 +142,7 @@ def number_values(
         kept[d] = size
 
 
-@_compiled
-def gather(
-    rows: Rows, node: Node, values: Values, kept: Any, first: int, width: int, gathered: Any, columns: Any
-) -> int:
-    """Copy a node's rows side by side, their codes numbered anew; returns how many carry signs."""
-    codes, records, index, compact = rows.codes, rows.records, node.index, values.compact
-    signed = node.hi - node.lo
-    for i in range(node.lo, node.hi):
-        row = index[i]
-        if row >= rows.simple and i - node.lo < signed:
-            signed = i - node.lo
-        for k in range(8):
-            gathered[i - node.lo, k] = records[row, k]
-    for d in range(first, width):
-        if kept[d] > 0:
-            base = values.offset[d]
-            for i in range(node.lo, node.hi):
-                columns[d, i - node.lo] = compact[base + codes[index[i], d]]
-    return signed
-
-
-@_compiled
-def _add_once(rows: Rows, node: Node, i: int, gathered: Any, cell: int, cells: Cells) -> None:
-    """Add row i of a node to a cell, unless its trade is there already."""
-    trade = rows.trade[node.index[node.lo + i]]
-    if cells.stamp[cell] != trade:
-        cells.stamp[cell] = trade
-        _add(cells.sums, cell, gathered, i)
-
-
-@_compiled
-def add_column(
-    rows: Rows, node: Node, column: Any, gathered: Any, signed: int, size: int, cells: Cells
-) -> None:
-    """Sum gathered rows by a dimension with `size` kept values."""
-    # named once: taking an array out of a tuple counts references, which a hot loop must not do
-    sums = cells.sums
-    sums[: size + 1] = 0.0
-    cells.stamp[: size + 1] = -1
-    for i in range(signed):
-        _add(sums, column[i], gathered, i)
-    for i in range(signed, node.hi - node.lo):
-        _add_once(rows, node, i, gathered, column[i], cells)
-
-
-@_compiled
-def add_pair(
-    rows: Rows,
-    node: Node,
-    one: Any,
-    other: Any,
-    gathered: Any,
-    signed: int,
-    size: int,
-    stride: int,
-    cells: Cells,
-) -> None:
-    """Sum gathered rows by two dimensions with `size` and `stride` kept values."""
-    stride += 1
-    sums = cells.sums
-    sums[: (size + 1) * stride] = 0.0
-    for i in range(signed):
-        _add(sums, one[i] * stride + other[i], gathered, i)
-    if signed < node.hi - node.lo:
-        cells.stamp[: (size + 1) * stride] = -1
-        for i in range(signed, node.hi - node.lo):
-            _add_once(rows, node, i, gathered, one[i] * stride + other[i], cells)
-
-
-@_compiled
-def fill(rows: Rows, node: Node, values: Values, kept: Any, chosen: Any, total: int, cells: Cells) -> None:
-    """Sum a node's rows by all chosen dimensions, then along each: its last cell takes them all."""
-    sums, codes, records, index = cells.sums, rows.codes, rows.records, node.index
-    offset, compact = values.offset, values.compact
-    sums[:total] = 0.0
-    strides = np.ones(len(chosen), np.int64)
-    for j in range(1, len(chosen)):
-        strides[j] = strides[j - 1] * (kept[chosen[j - 1]] + 1)
-    for i in range(node.lo, node.hi):
-        row = index[i]
-        cell = 0
-        for j, d in enumerate(chosen):
-            cell += compact[offset[d] + codes[row, d]] * strides[j]
-        _add(sums, cell, records, row)
-    for j, d in enumerate(chosen):
-        step, size = strides[j], kept[d]
-        for outer in range(0, total, step * (size + 1)):
-            for source in range(outer, outer + size * step, step):
-                for inner in range(step):
-                    _add(sums, outer + size * step + inner, sums, source + inner)
-
-
-@_compiled
+@compiled
 def partition(rows: Rows, node: Node, values: Values, size: int, d: int, below: Any, cells: Cells) -> int:
     """Sum a node's rows by a dimension, and put those of its kept values into `below`, stably in order."""
     codes, records, trades, simple, index = rows.codes, rows.records, rows.trade, rows.simple, node.index
@@ -256,10 +155,10 @@ def partition(rows: Rows, node: Node, values: Values, size: int, d: int, below: 
         cell = compact[base + codes[row, d]]
         position[cell + 1] += 1
         if row < simple:
-            _add(sums, cell, records, row)
+            add(sums, cell, records, row)
         elif stamp[cell] != trades[row]:
             stamp[cell] = trades[row]
-            _add(sums, cell, records, row)
+            add(sums, cell, records, row)
     position = np.cumsum(position)
     placed = position[size]
     for i in range(node.lo, node.hi):
@@ -269,51 +168,3 @@ def partition(rows: Rows, node: Node, values: Values, size: int, d: int, below: 
             below[position[cell]] = row
             position[cell] += 1
     return placed
-
-
-@_compiled
-def sums_of(rows: Rows, sums: Any, cell: int, out: Any, at: int) -> bool:
-    """Write a slice's sums about its own means; False if too many digits were lost on the way."""
-    n, wy, wyy, wt = sums[cell, W], sums[cell, WY], sums[cell, WYY], sums[cell, WT]
-    wtt, wty = sums[cell, WTT], sums[cell, WTY]
-    mean_y = wy / n
-    yy, tt = wyy - wy * mean_y, wtt - wt * (wt / n)
-    out[at, N], out[at, MEAN_Y] = n, rows.centre + mean_y
-    out[at, SUM_YY], out[at, SUM_TT], out[at, SUM_TY] = yy, tt, wty - wt * mean_y
-    return yy >= LOST_Y * wyy and (n < DECAY_TRADES or tt >= LOST_T * wtt)
-
-
-@_compiled
-def resum(rows: Rows, node: Node, first: int, codes: Any, out: Any) -> None:
-    """Sum a slice of a node about its own means, in two passes; equal values then vary by exactly 0.
-
-    `codes` are the slice's; its dimensions before `first` are those of the node.
-    """
-    shift_y = shift_t = mean_y = mean_t = 0.0
-    for second in range(2):
-        seen, counted = False, np.int64(-1)
-        sum_y = sum_t = yy = tt = ty = 0.0
-        for i in range(node.lo, node.hi):
-            row = node.index[i]
-            inside = True
-            for d in range(first, len(codes)):
-                if codes[d] >= 0 and rows.codes[row, d] != codes[d]:
-                    inside = False
-                    break
-            if not inside or (row >= rows.simple and rows.trade[row] == counted):
-                continue
-            if row >= rows.simple:
-                counted = rows.trade[row]
-            y, t, weight = rows.records[row, Y], rows.records[row, T], rows.records[row, W]
-            if second == 0 and not seen:
-                shift_y, shift_t, seen = y, t, True
-            dy, dt = y - shift_y - mean_y, t - shift_t - mean_t
-            sum_y += weight * dy
-            sum_t += weight * dt
-            yy += weight * dy * dy
-            tt += weight * dt * dt
-            ty += weight * dt * dy
-        if second == 0:
-            mean_y, mean_t = sum_y / out[N], sum_t / out[N]
-    out[MEAN_Y] = shift_y + mean_y
-    out[SUM_YY], out[SUM_TT], out[SUM_TY] = yy, tt, ty

@@ -1,0 +1,48 @@
+"""From a group's events to the rows that are walked over: codes counted and replaced, records. Compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .sums import WT, WTT, WTY, WY, WYY, T, W, Y, compiled
+
+
+@compiled
+def count_codes(codes: Any, offset: Any) -> Any:
+    """In how many rows each code is; those of dimension d from `offset[d]` on, the missing one last.
+
+    A missing code counts as 0 rows.
+    """
+    counts = np.zeros(offset[-1], np.int64)
+    rows, width = codes.shape
+    for i in range(rows):
+        for d in range(width):
+            if codes[i, d] >= 0:
+                counts[offset[d] + codes[i, d]] += 1
+    return counts
+
+
+@compiled
+def recode(codes: Any, offset: Any, cards: Any, becomes: Any) -> Any:
+    """The codes that `becomes` has for each, where a missing one (-1) is the last of its dimension."""
+    rows, width = codes.shape
+    replaced = np.empty_like(codes)
+    for i in range(rows):
+        for d in range(width):
+            code = codes[i, d]
+            replaced[i, d] = becomes[offset[d] + (code if code >= 0 else cards[d])]
+    return replaced
+
+
+@compiled
+def make_records(weight: Any, y: Any, t: Any, centre: float, middle: float) -> Any:
+    """The records of `sums.py`: rows x 8."""
+    records = np.empty((len(weight), 8))
+    for i in range(len(weight)):
+        w, dy, dt = weight[i], y[i] - centre, t[i] - middle
+        records[i, W], records[i, WY], records[i, WYY] = w, w * dy, w * dy * dy
+        records[i, WT], records[i, WTT], records[i, WTY] = w * dt, w * dt * dt, w * dt * dy
+        records[i, Y], records[i, T] = y[i], t[i]
+    return records
