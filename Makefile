@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-pg15 bench bench-mining lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-pg15 bench bench-mining bench-capture lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -32,10 +32,13 @@ test-slow: setup ## the tests that `make test` leaves out
 
 test-all: test test-slow test-pg15 ## all tests
 
-bench: bench-mining ## all benchmarks, as ratios in one run
+bench: bench-mining bench-capture ## all benchmarks, as ratios in one run
 
 bench-mining: $(VENV)/.bench ## mining beside DuckDB, Polars and the source's recursion (SHAPES="S1 S2": some)
 	$(BIN)/python -m tests.benchmarks.mining $(SHAPES)
+
+bench-capture: setup ## capture beside the source's way, a bare loop and COPY; load and latency
+	$(BIN)/python -m tests.benchmarks.capture
 
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'

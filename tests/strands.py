@@ -109,5 +109,5 @@ def trade(rng: random.Random, number: int) -> list[Row]:
 
 def trades(count: int, seed: int = 7) -> list[Row]:
     """All strands of `count` trades in order of trade."""
-    rng = random.Random(seed)  # noqa: S311 - made-up data
+    rng = random.Random(seed)
     return [row for number in range(count) for row in trade(rng, number)]

@@ -128,7 +128,7 @@ def assert_resolutions_agree(
     """Python book, its client and SQL give the reference's multiplier, to 1e-12."""
     overrides = read(db, "select * from pm_overrides")
     book = OverrideBook(overrides, LearningSettings.from_mapping(settings), as_of=datetime.now(UTC))
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     with StrengthClient(connection.url, connection.key) as client:
         for number in range(60):
             event = rng.choice(events)
@@ -193,7 +193,7 @@ def spoil(row: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 def test_bad_strands_are_dead_lettered_with_the_field_and_good_ones_learned_from(
     store: Store, db: Database, drain: Drain
 ) -> None:
-    rng = random.Random(3)  # noqa: S311
+    rng = random.Random(3)
     rows = strands.trades(40, seed=11)
     expected: dict[str, str] = {}
     for change, field in BAD_CLOSES.values():
@@ -298,7 +298,7 @@ def test_what_the_trigger_missed_is_found_by_the_sweep(store: Store, db: Databas
 
 
 def test_the_first_valid_close_gives_the_outcome(store: Store, db: Database, drain: Drain) -> None:
-    rng = random.Random(5)  # noqa: S311
+    rng = random.Random(5)
     rows = strands.trade(rng, 0)
     rows[0]["content"] |= {"pattern_key": "p", "action_category": "entry"}
     first = rows[-1]

@@ -130,15 +130,19 @@ def test_the_number_of_calls_does_not_grow_with_the_batch(
         rows = strands.trades(trades, seed=trades)
         for start in range(0, len(rows), 400):
             store.insert_strands(rows[start : start + 400])
-        counted = Store.connect(connection)
-        original = counted._api.rpc
         names: list[str] = []
 
-        def rpc(function: str, original: Any = original, names: list[str] = names, **params: Any) -> Any:
-            names.append(function)
-            return original(function, **params)
+        def connect(names: list[str] = names) -> Store:
+            counted = Store.connect(connection)
+            original = counted._api.rpc
 
-        counted._api.rpc = rpc  # type: ignore[method-assign]
-        Worker(lambda counted=counted: counted, WorkerOptions(batch_size=500)).drain()
+            def rpc(function: str, **params: Any) -> Any:
+                names.append(function)
+                return original(function, **params)
+
+            counted._api.rpc = rpc  # type: ignore[method-assign]
+            return counted
+
+        Worker(connect, WorkerOptions(batch_size=500, capture_threads=1)).drain()
         calls[trades] = len(names)
     assert calls[50] == calls[400]

@@ -91,5 +91,5 @@ def test_an_old_book_is_stale() -> None:
 
 
 def test_it_counts_its_overrides() -> None:
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     assert len(OverrideBook([row(number, strands.scope(rng)) for number in range(30)])) == 30

@@ -183,7 +183,7 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_the_order_of_events_makes_no_difference() -> None:
-    rng = random.Random(2)  # noqa: S311
+    rng = random.Random(2)
     events = [
         event(i // 2, {"x": rng.choice("ab"), "y": rng.choice("abc")}, float(i // 2 % 7), hours=i // 2)
         for i in range(400)
@@ -214,7 +214,7 @@ def test_it_works_with_its_defaults_on_a_frame_of_the_database() -> None:
 
 def test_a_trade_with_countless_agreements_is_still_counted_once() -> None:
     """40 events of one trade, all different: too many agreements for signed rows."""
-    rng = random.Random(8)  # noqa: S311
+    rng = random.Random(8)
     names = "abcdefgh"
     events = [event(0, {name: rng.randrange(2) for name in names}, 1.5, hours=3) for _ in range(40)]
     events += [

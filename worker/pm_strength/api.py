@@ -71,7 +71,14 @@ class Api:
 
     def rpc(self, function: str, **params: Any) -> Any:
         """The result of a database function; None where it returns null."""
-        return self._call(lambda: self._client.rpc(function, params).execute().data)
+        return self._call(lambda: self._built(function, params).execute().data)
+
+    def _built(self, function: str, params: dict[str, Any]) -> Any:
+        call = self._client.rpc(function, params)
+        if params:
+            # told the names, PostgREST hands the body on without reading it: a third off a large one
+            call.request.params = call.request.params.set("columns", ",".join(params))
+        return call
 
     def table(self, query: Callable[[Any], Any]) -> Any:
         """The rows of a query that `query` builds on the supabase-py client."""

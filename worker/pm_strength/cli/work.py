@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ..store import Store
-from ..worker import Worker, WorkerOptions
+from ..worker import Worker, WorkerOptions, collect_garbage_less
 from .output import err
 from .target import ProjectDirectory, find_project
 
@@ -42,6 +42,7 @@ def worker(
     """
     package_log = logging.getLogger("pm_strength")
     package_log.setLevel(min(package_log.level, logging.INFO))
+    collect_garbage_less()
     connection = find_project(directory)
     messages = events = 0
 
