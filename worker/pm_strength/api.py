@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 from .connection import Connection
 from .errors import StoreError, TransientStoreError
 from .retry import classify, delay_seconds
+
+log = logging.getLogger(__name__)
 
 # The server ends a call after 8 s; a client that gave up earlier would not know how it ended.
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
@@ -95,7 +98,9 @@ class Api:
                     raise
                 if not isinstance(error, TransientStoreError) or attempt + 1 >= self._tries:
                     raise error from cause
-                self._sleep(delay_seconds(attempt, self._jitter(), error.retry_after))
+                pause = delay_seconds(attempt, self._jitter(), error.retry_after)
+                log.info("trying again", extra={"error": str(error), "attempt": attempt, "seconds": pause})
+                self._sleep(pause)
                 attempt += 1
 
 

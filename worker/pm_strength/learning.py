@@ -143,6 +143,8 @@ def _publish(store: Store, run_id: int, active: int, summary: dict[str, Any]) ->
 def _purge(store: Store, progress: Progress) -> None:
     for _removed in store.purge_sets():
         progress("removing old sets", 0.0)
+    for _removed in store.prune():
+        progress("removing what is past its time", 0.0)
 
 
 def _records(frame: pd.DataFrame) -> list[Row]:

@@ -78,6 +78,8 @@ def _remedy(status: int, code: str | None) -> str:
         return " The key lacks the right: use the project's secret (service_role) key."
     if status == 401:
         return " The key is wrong or expired: check SUPABASE_SECRET_KEY."
+    if code == "42P01":
+        return " If this is a restored database, `pm-strength repair` makes the queues again."
     if status == 404:
         return " Nothing is at that address: check SUPABASE_URL."
     return ""

@@ -187,6 +187,16 @@ class Store:
         while removed := int(self._api.rpc("pm_strength_purge_sets", page_size=PURGE_PAGE)):
             yield removed
 
+    def prune(self) -> Iterator[int]:
+        """Remove what is past its time (`pm_retention`); yields the rows removed page by page."""
+        while removed := int(self._api.rpc("pm_strength_prune", page_size=PURGE_PAGE)):
+            yield removed
+
+    def repair(self) -> list[str]:
+        """Make queues that are missing, as after a restore; returns their names."""
+        made: list[str] = self._api.rpc("pm_strength_repair")["queues_made"]
+        return made
+
     def runs(self, limit: int = 20) -> list[Row]:
         """The newest runs first."""
         rows: list[Row] = self._api.table(

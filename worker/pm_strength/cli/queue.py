@@ -1,4 +1,4 @@
-"""`queue` and `requeue`: what waits, what could not be processed, and another try."""
+"""`queue`, `requeue`, `repair`: what waits, what could not be processed, and another try."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(queue)
     app.command()(requeue)
+    app.command()(repair)
 
 
 def queue(
@@ -61,6 +62,14 @@ def requeue(
     with open_store(directory) as store:
         sent = store.requeue(ids or None)
     print(f"{sent:,} sent again")
+
+
+def repair(directory: ProjectDirectory = None) -> None:
+    """Make the queues again where a restored dump lacks them, and queue what was missed."""
+    with open_store(directory) as store:
+        made = store.repair()
+        missed = sum(store.sweep())
+    print(f"queues made: {', '.join(made) or 'none, all were there'}; {missed:,} strands queued")
 
 
 def _queue_cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -1,0 +1,124 @@
+-- Retention: what grows with time and is of no use after some of it goes, by settings.
+
+create table public.pm_retention (
+  what text primary key,
+  keep_days integer not null,
+  constraint pm_retention_what check (what in ('archive', 'dead_letters', 'runs', 'retired_lessons')),
+  constraint pm_retention_keep check (keep_days between 1 and 36500)
+);
+comment on table public.pm_retention is
+  'For how many days to keep archived messages, closed dead letters, old runs and retired lessons.';
+comment on column public.pm_retention.what is
+  'archive (messages that are done), dead_letters (closed ones; open ones stay), runs, retired_lessons.';
+comment on column public.pm_retention.keep_days is 'Days; what is older is removed.';
+insert into public.pm_retention (what, keep_days)
+values ('archive', 7), ('dead_letters', 90), ('runs', 90), ('retired_lessons', 90);
+
+alter table public.pm_retention enable row level security;
+revoke all on public.pm_retention from anon, authenticated;
+grant all on public.pm_retention to service_role;
+
+create function pm_strength.kept_since(what text) returns timestamptz
+language sql stable
+set search_path = ''
+as $$
+  select clock_timestamp() - make_interval(days => coalesce(
+    (select r.keep_days from public.pm_retention r where r.what = kept_since.what), 90
+  ))
+$$;
+comment on function pm_strength.kept_since(text) is 'Before when something is too old to be kept.';
+revoke execute on function pm_strength.kept_since(text) from public, anon, authenticated;
+grant execute on function pm_strength.kept_since(text) to service_role;
+
+-- SECURITY DEFINER: the archives are pgmq's. A run stays while a set of its is there, or a run that
+-- started from it.
+create function public.pm_strength_prune(page_size integer) returns bigint
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  removed bigint := 0;
+  gone bigint;
+  queue text;
+begin
+  foreach queue in array array['pm_strength_trades', 'pm_strength_jobs'] loop
+    execute format(
+      'delete from pgmq.%1$I a where a.msg_id in (
+         select o.msg_id from pgmq.%1$I o where o.archived_at < $1 limit $2
+       )', 'a_' || queue
+    ) using pm_strength.kept_since('archive'), page_size;
+    get diagnostics gone = row_count;
+    removed := removed + gone;
+  end loop;
+
+  delete from public.pm_dead_letters d
+  where d.id in (
+    select o.id from public.pm_dead_letters o
+    where coalesce(o.requeued_at, o.resolved_at) < pm_strength.kept_since('dead_letters')
+    limit page_size
+  );
+  get diagnostics gone = row_count;
+  removed := removed + gone;
+
+  delete from public.learning_runs r
+  where r.id in (
+    select o.id from public.learning_runs o
+    where o.status <> 'running' and o.finished_at < pm_strength.kept_since('runs')
+      and not exists (select from public.learning_runs m where m.source_run_id = o.id)
+      and not exists (select from pm_strength.staged_rows s where s.set_id = o.id)
+      and not exists (
+        select from pm_strength.live_sets l where o.id in (l.set_id, l.run_id, l.previous_set_id)
+      )
+    limit page_size
+  );
+  get diagnostics gone = row_count;
+  return removed + gone;
+end
+$$;
+comment on function public.pm_strength_prune(integer) is
+  'Removes up to page_size rows of each kind that is past its time; call until it returns 0.';
+revoke execute on function public.pm_strength_prune(integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_prune(integer) to service_role;
+
+-- What the live set has and the staged one lacks goes along as retired, with its last statistics,
+-- until it has been retired for as long as such lessons are kept.
+-- Returns the id to continue after, or null when all are through.
+create or replace function public.pm_strength_stage_retired(run_id bigint, after_id bigint, page_size integer)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+  last_id bigint;
+begin
+  perform pm_strength.assert_running(run_id);
+  with base as (
+    select l.*
+    from pm_strength.lesson_sets l
+    join pm_strength.staged_rows s on s.base_set_id = l.set_id
+    where s.set_id = pm_strength_stage_retired.run_id and l.id > pm_strength_stage_retired.after_id
+    order by l.id
+    limit page_size
+  ), kept as (
+    insert into pm_strength.lesson_sets (
+      set_id, run_id, module, pattern_key, action_category, scope_subset, lesson_type, n, stats,
+      decay_halflife_hours, status, updated_at
+    )
+    select
+      pm_strength_stage_retired.run_id, b.run_id, b.module, b.pattern_key, b.action_category,
+      b.scope_subset, b.lesson_type, b.n, b.stats, b.decay_halflife_hours, 'retired',
+      case when b.status = 'retired' then b.updated_at else now() end
+    from base b
+    where b.status = 'active' or b.updated_at >= pm_strength.kept_since('retired_lessons')
+    order by b.id
+    on conflict do nothing
+  )
+  select max(b.id) into last_id from base b;
+  return last_id;
+end
+$$;
+
+-- Every run writes its sets anew and removes the ones before: dead rows are cleared away early, so
+-- that tables and indexes keep to about three sets.
+alter table pm_strength.lesson_sets set (autovacuum_vacuum_scale_factor = 0.05);
+alter table pm_strength.override_sets set (autovacuum_vacuum_scale_factor = 0.05);
