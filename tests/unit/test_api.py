@@ -1,6 +1,8 @@
 """One call on the wire: what the real stack cannot be made to answer."""
 
+import time
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import httpx
 import pytest
@@ -66,6 +68,20 @@ def test_retry_after_is_waited_for(api: Api, wire: respx.Route, pauses: list[flo
     wire.mock(side_effect=[httpx.Response(429, headers={"Retry-After": "9"}), OK])
     api.rpc("f")
     assert pauses == [9.0]
+
+
+def test_retry_after_may_be_a_time(api: Api, wire: respx.Route, pauses: list[float]) -> None:
+    for text, low, high in ((formatdate(time.time() + 20, usegmt=True), 18, 20), ("soon", 0.25, 0.25)):
+        wire.mock(side_effect=[httpx.Response(429, headers={"Retry-After": text}), OK])
+        api.rpc("f")
+        assert low <= pauses.pop() <= high
+
+
+def test_the_names_of_the_parameters_go_along(api: Api, wire: respx.Route) -> None:
+    """PostgREST then hands the body on without reading it."""
+    wire.mock(return_value=OK)
+    api.rpc("f", a=1, b=[2])
+    assert wire.calls.last.request.url.params["columns"] == "a,b"
 
 
 def test_a_failure_that_stays_is_raised_after_the_tries(

@@ -17,6 +17,7 @@ TRANSIENT = [
     (503, "PGRST002"),
     (504, "PGRST003"),
     (500, "57014"),  # statement time-out
+    (400, None),  # not PostgREST's: a connection cut on the way to it
     (503, "57P01"),  # the server is shutting down
     (503, "53300"),  # too many connections
     (400, "40001"),  # serialization

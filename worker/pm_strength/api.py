@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -132,7 +133,15 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
 
 
 def _seconds(value: str | None) -> float | None:
+    """Retry-After in seconds: a number, or the time of day that it names."""
+    if value is None:
+        return None
     try:
-        return float(value) if value is not None else None
+        return float(value)
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
     except ValueError:
         return None
+    return max(0.0, moment.timestamp() - time.time())

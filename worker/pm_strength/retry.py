@@ -67,6 +67,8 @@ def classify(
         or sql_class in _TRANSIENT_CLASSES
         or code in _TRANSIENT_CODES
         or code in _UNKNOWN_OBJECT_CODES
+        # PostgREST always says why; what does not is a connection that was cut on the way to it
+        or (status == 400 and code is None)
     ):
         return TransientStoreError(message, status=status, code=code, retry_after=retry_after)
     return PermanentStoreError(message + _remedy(status, code), status=status, code=code)
