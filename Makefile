@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-faults test-pg15 bench bench-mining bench-capture lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-faults test-pg15 test-image bench bench-mining bench-capture lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -30,10 +30,13 @@ test: setup ## unit and integration tests (embedded Postgres 18)
 test-slow: setup ## the tests that `make test` leaves out
 	$(BIN)/pytest -m 'slow and not faults'
 
-test-all: test test-slow test-faults test-pg15 ## all tests
+test-all: test test-slow test-faults test-pg15 test-image ## all tests
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults
+
+test-image: setup ## build the worker's image with buildah and run it (installs buildah, as root)
+	$(BIN)/python -m tests.image
 
 bench: bench-mining bench-capture ## all benchmarks, as ratios in one run
 

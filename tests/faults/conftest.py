@@ -33,10 +33,10 @@ def scale(full: int, short: int) -> int:
     return short if SHORT else full
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 120, said: Callable[[], str] = lambda: "") -> None:
     end = time.monotonic() + seconds
     while not done():
-        assert time.monotonic() < end, f"not done after {seconds} s"
+        assert time.monotonic() < end, f"not done after {seconds} s: {said()[-4000:]}"
         time.sleep(0.05)
 
 

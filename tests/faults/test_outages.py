@@ -56,7 +56,9 @@ def test_a_drain_outlives_crashes_of_postgres_and_postgrest(
     workers.start("--batch-size", "100")
     wait_until(lambda: outside.number("select count(*) from pattern_trade_events") > 0)
     break_parts(whole, random.Random(5), scale(8, 3), (0.2, 1.0))
-    wait_until(lambda: outside.number("select count(*) from pgmq.q_pm_strength_trades") == 0, 180)
+    wait_until(
+        lambda: outside.number("select count(*) from pgmq.q_pm_strength_trades") == 0, 180, workers.said
+    )
     assert all(worker.poll() is None for worker in workers.running), workers.said()
     workers.stop()
     events = [row[0] for row in outside.rows("select strand_id from pattern_trade_events")]
@@ -102,7 +104,7 @@ def test_a_reader_sees_whole_runs_while_parts_crash_and_runs_publish(
             outside_enqueue(variables, "materialize")
             time.sleep(0.2 + 0.4 * number)
             break_parts(whole, random.Random(number), 2, (0.1, 0.8))
-            wait_until(lambda before=before: outside.number(newest) > before + 1, 240)  # type: ignore[misc]
+            wait_until(lambda before=before: outside.number(newest) > before + 1, 240, workers.said)  # type: ignore[misc]
     finally:
         stop.set()
         reader.join()

@@ -130,8 +130,13 @@ def commit(store: Store, plan: BatchPlan) -> int:
     return added
 
 
-def run_job(store: Store, message: Mapping[str, Any], progress: learning.Progress) -> None:
-    """Do the job that a message names; raises what the job raises, or an error naming the job."""
+def run_job(
+    store: Store, message: Mapping[str, Any], progress: learning.Progress
+) -> learning.RunReport | None:
+    """Do the job that a message names, and return the run that it published.
+
+    Raises what the job raises, or an error naming the job.
+    """
     job = message.get("job")
     module = message.get("module", "pm")
     if job == "sweep":
@@ -140,9 +145,12 @@ def run_job(store: Store, message: Mapping[str, Any], progress: learning.Progres
     elif job == "mine":
         report = learning.mine(store, module, progress)
         log.info("mined", extra={"run_id": report.run_id, "lessons": report.lessons})
+        return report
     elif job == "materialize":
         result = learning.materialize(store, module, progress)
         if result is not None:
             log.info("materialized", extra={"run_id": result.run_id, "overrides": result.overrides})
+        return result
     else:
         raise PmStrengthError(f"message.job: expected sweep, mine or materialize, got {job!r}")
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,10 +13,16 @@ from dataclasses import dataclass
 from .errors import PermanentStoreError, PmStrengthError, SupersededRunError, TransientStoreError
 from .jobs import commit, plan_batch, run_job
 from .lease import Lease
+from .metrics import Metrics
 from .retry import JOB_TRIES, delay_seconds
 from .store import JOBS_QUEUE, Row, Store
 
 log = logging.getLogger(__name__)
+
+# A loop that has not come round for so long hangs; the longest wait on the server is a few seconds.
+SILENT_SECONDS = 120.0
+# How often a worker with metrics looks at the queues and runs.
+OBSERVE_SECONDS = 15.0
 
 # Called after each batch with the messages and events that it had.
 OnBatch = Callable[[int, int], None]
@@ -57,10 +64,14 @@ class Worker:
         connect: Callable[[], Store],
         options: WorkerOptions = WorkerOptions(),
         on_batch: OnBatch = lambda messages, events: None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._connect = connect
         self._options = options
         self._on_batch = on_batch
+        self._metrics = metrics
+        self._beats: dict[str, float] = {}
+        self._answered = self._observed = 0.0
         self._stop = threading.Event()
         self._much_to_do = threading.Event()
         self._failure: PermanentStoreError | None = None
@@ -69,6 +80,20 @@ class Worker:
         """Ask all loops to finish what they have in hand; callable from a signal handler."""
         self._stop.set()
         self._much_to_do.set()
+
+    def alive(self) -> str | None:
+        """What is wrong with the loops: None while each came round lately. A job beats as it goes on."""
+        limit = time.monotonic() - SILENT_SECONDS
+        silent = [name for name, at in self._beats.items() if at < limit]
+        return f"silent for {SILENT_SECONDS:.0f} s: {', '.join(sorted(silent))}" if silent else None
+
+    def ready(self) -> str | None:
+        """Why this worker cannot work: None while the database answers and nothing stops it."""
+        if self._stop.is_set():
+            return "stopping"
+        if self._answered < time.monotonic() - SILENT_SECONDS:
+            return f"no answer from the database for {SILENT_SECONDS:.0f} s"
+        return None
 
     def drain(self) -> None:
         """Sweep, then work until nothing is due on either queue; raises what a call raises."""
@@ -124,10 +149,13 @@ class Worker:
         failures = 0
         try:
             while not self._stop.is_set():
+                self._beat()
                 try:
                     step(store)
                     failures = 0
                 except TransientStoreError as error:
+                    if self._metrics is not None:
+                        self._metrics.failure()
                     pause = delay_seconds(failures, 0.0, error.retry_after)
                     log.warning("waiting for the database", extra={"error": str(error), "seconds": pause})
                     failures += 1
@@ -136,7 +164,11 @@ class Worker:
                     self._failure = error
                     self.stop()
         finally:
+            self._beats.pop(threading.current_thread().name, None)
             store.close()
+
+    def _beat(self) -> None:
+        self._beats[threading.current_thread().name] = time.monotonic()
 
     def _capture_step(self, store: Store) -> None:
         if self._capture_batch(store, self._options.wait_seconds) == self._options.batch_size:
@@ -144,23 +176,37 @@ class Worker:
 
     def _help_step(self, store: Store) -> None:
         # only the main loop waits on the server: each that does so holds one of its connections
-        self._much_to_do.wait()
+        if not self._much_to_do.wait(self._options.wait_seconds):
+            return
         if self._stop.is_set():
             return
         if self._capture_batch(store, wait_seconds=0) == 0:
             self._much_to_do.clear()
 
     def _job_step(self, store: Store) -> None:
+        self._observe(store)
         if self._do_job(store) == 0:
             self._stop.wait(self._options.job_interval_seconds)
+
+    def _observe(self, store: Store) -> None:
+        if self._metrics is None or time.monotonic() < self._observed + OBSERVE_SECONDS:
+            return
+        newest = {row["kind"]: row for row in reversed(store.runs(50)) if row["status"] == "succeeded"}
+        self._metrics.project(store.queue_status(), newest)
+        self._observed = time.monotonic()
 
     def _capture_batch(self, store: Store, wait_seconds: int) -> int:
         options = self._options
         batch = store.read_trades(options.batch_size, options.visibility_seconds, wait_seconds)
+        self._answered = start = time.monotonic()
         count = len(batch["messages"])
         if count:
-            events = commit(store, plan_batch(batch))
+            plan = plan_batch(batch)
+            events = commit(store, plan)
+            self._answered = time.monotonic()
             log.info("captured", extra={"messages": count, "events": events})
+            if self._metrics is not None:
+                self._metrics.batch(plan, events, self._answered - start)
             self._on_batch(count, events)
         return count
 
@@ -169,9 +215,10 @@ class Worker:
         if entry is None:
             return 0
         msg_id = int(entry["msg_id"])
+        start = time.monotonic()
         try:
             with Lease(store, JOBS_QUEUE, [msg_id], self._options.visibility_seconds):
-                run_job(store, entry["message"], self._progress)
+                report = run_job(store, entry["message"], self._progress)
         except StoppedError:
             store.extend(JOBS_QUEUE, [msg_id], 0)
         except SupersededRunError as error:
@@ -188,6 +235,10 @@ class Worker:
             store.dead_letter(JOBS_QUEUE, msg_id, f"{type(error).__name__}: {error}")
         else:
             store.archive(JOBS_QUEUE, [msg_id])
+            if self._metrics is not None:
+                self._metrics.job(str(entry["message"].get("job")), time.monotonic() - start)
+                if report is not None:
+                    self._metrics.run(report)
         return 1
 
     def _put_back(self, store: Store, entry: Row, error: TransientStoreError) -> None:
@@ -199,5 +250,6 @@ class Worker:
         store.extend(JOBS_QUEUE, [int(entry["msg_id"])], round(30 * 2.0**tries))
 
     def _progress(self, what: str, share: float) -> None:
+        self._beat()
         if self._stop.is_set():
             raise StoppedError("The worker was asked to stop.")

@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from ..health import HealthServer
+from ..metrics import Metrics
 from ..store import Store
 from ..worker import Worker, WorkerOptions, collect_garbage_less
 from .output import err
@@ -33,6 +35,16 @@ def worker(
     visibility_seconds: Annotated[
         int, typer.Option(min=10, max=3600, help="How long a message stays with a worker that died.")
     ] = 60,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            envvar="PM_STRENGTH_PORT",
+            help="Answer /healthz, /readyz and /metrics here.",
+        ),
+    ] = None,
     directory: ProjectDirectory = None,
 ) -> None:
     """Turn closed trades into events, and mine and materialize by the schedule, until stopped.
@@ -52,8 +64,9 @@ def worker(
         events += batch_events
 
     options = WorkerOptions(batch_size=batch_size, visibility_seconds=visibility_seconds)
-    running = Worker(lambda: Store.connect(connection), options, on_batch=count)
-    with stop_on_signal(running.stop):
+    metrics = Metrics()
+    running = Worker(lambda: Store.connect(connection), options, on_batch=count, metrics=metrics)
+    with stop_on_signal(running.stop), _served(port, running, metrics):
         log.info("started", extra={"url": connection.url, "drain": drain})
         if drain:
             running.drain()
@@ -62,6 +75,22 @@ def worker(
     log.info("stopped", extra={"messages": messages, "events": events})
     if drain:
         _report(Store.connect(connection), messages, events)
+
+
+@contextmanager
+def _served(port: int | None, running: Worker, metrics: Metrics) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    try:
+        server = HealthServer(port, running.alive, running.ready, metrics)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"cannot listen on port {port}: {error.strerror}", param_hint="--port"
+        ) from None
+    with server:
+        log.info("listening", extra={"port": server.port})
+        yield
 
 
 def _report(store: Store, messages: int, events: int) -> None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from .sums import compiled
 
 # A trade that would become more rows than this keeps its own, and is counted once a slice.
 MAX_ROWS = 64
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
     """Signed rows of a group whose events are sorted by trade.
 
@@ -84,7 +85,7 @@ def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
     return out_codes[:count], out_weight[:count], out_event[:count], plain[:plain_count]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _equal(a: Any, b: Any) -> bool:
     for d in range(len(a)):  # noqa: SIM110 - Numba compiles no generators
         if a[d] != b[d]:

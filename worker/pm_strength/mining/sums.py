@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,13 @@ from numba.extending import intrinsic
 # A record: weight, then weight times y, y^2, t, t^2 and t*y; then y and t themselves.
 W, WY, WYY, WT, WTT, WTY, Y, T = range(8)
 
-compiled = njit(cache=True, nogil=True)
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is first called, and keep the code where there is a place for it."""
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # a read-only file system: every process compiles anew
+        return njit(nogil=True)(function)
 
 
 class Rows(NamedTuple):
