@@ -47,6 +47,7 @@ def test_the_result_comes_back(api: Api, wire: respx.Route, pauses: list[float])
     [
         httpx.Response(500),
         httpx.Response(503, json={"code": "PGRST002", "message": "no schema cache"}),
+        httpx.Response(400, json={"code": "", "message": "", "details": None, "hint": None}),
         httpx.Response(502, html="<h1>Bad Gateway</h1>"),
         httpx.Response(200, html="<h1>Welcome to the hotel</h1>"),
         httpx.Response(404, json={"code": "PGRST202", "message": "no function"}),

@@ -35,7 +35,8 @@ class _RefusedError(Exception):
         except ValueError:
             body = None
         fields = body if isinstance(body, dict) else {}
-        self.code = fields.get("code") if isinstance(fields.get("code"), str) else None
+        # where its own connection broke off, PostgREST answers with an empty code and message
+        self.code = fields.get("code") if isinstance(fields.get("code"), str) and fields["code"] else None
         parts = [fields.get(name) for name in ("message", "details", "hint")]
         self.message = " ".join(part.rstrip(".") + "." for part in parts if isinstance(part, str) and part)
         if not self.message:
