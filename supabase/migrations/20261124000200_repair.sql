@@ -8,7 +8,7 @@ set search_path = ''
 as $$
 declare
   queue text;
-  made text[] := '{}';
+  made text[] := array[]::text[];
 begin
   foreach queue in array array['pm_strength_trades', 'pm_strength_jobs'] loop
     if to_regclass(format('pgmq.%I', 'q_' || queue)) is null

@@ -11,7 +11,7 @@ insert into public.ad_strands (id, module, kind, trade_id, content) values
   ('c1', 'pm', 'position_closed', '866be140-e3e7-522e-8e79-436a4227d831', '{}');
 
 set local role service_role;
-create temporary table batch as select public.pm_strength_read_trades(10, 30, 0) as value;
+create temporary table batch as select public.pm_strength_read_trades(10, 30, 0)::jsonb as value;
 select is((select jsonb_array_length(value -> 'messages') from batch), 1, 'one message');
 select set_eq(
   $$ select s ->> 'id' from batch, jsonb_array_elements(value -> 'strands') s $$,
@@ -21,7 +21,7 @@ select is(
   (select s ->> 'content' from batch, jsonb_array_elements(value -> 'strands') s where s ->> 'id' = 'a1'),
   '{"n": 1.10}', 'numbers as they were written'
 );
-select is(public.pm_strength_read_trades(10, 30, 0) -> 'messages', '[]'::jsonb, 'leased to one worker');
+select is(public.pm_strength_read_trades(10, 30, 0)::jsonb -> 'messages', '[]'::jsonb, 'leased to one worker');
 
 create temporary table plan as select jsonb_build_array(jsonb_build_object(
   'strand_id', 'a1', 'trade_id', '866be140-e3e7-522e-8e79-436a4227d831', 'pattern_key', 'p',

@@ -1,0 +1,119 @@
+-- Every table, view, sequence and function times every role times every verb, from the catalog. An
+-- object that has no line here, or is given more or less than its line says, fails.
+begin;
+select plan(6);
+
+create temp table decided (object text primary key, authenticated text, service_role text) on commit drop;
+insert into decided (object, authenticated, service_role) values
+  ('pgmq.a_pm_strength_jobs', '', ''),
+  ('pgmq.a_pm_strength_trades', '', ''),
+  ('pgmq.q_pm_strength_jobs', '', ''),
+  ('pgmq.q_pm_strength_trades', '', ''),
+  ('pm_strength.lesson_sets', 'select', 'all'),
+  ('pm_strength.live_sets', 'select', 'all'),
+  ('pm_strength.override_sets', 'select', 'all'),
+  ('pm_strength.schedule', '', 'all'),
+  ('pm_strength.staged_rows', '', 'all'),
+  ('pm_strength.strands', '', ''),
+  ('public.ad_strands', '', 'all'),
+  ('public.learning_lessons', 'select', 'all'),
+  ('public.learning_runs', 'select', 'all'),
+  ('public.learning_settings', 'select', 'all'),
+  ('public.pattern_trade_events', '', 'all'),
+  ('public.pm_dead_letters', '', 'all'),
+  ('public.pm_overrides', 'select', 'all'),
+  ('public.pm_retention', '', 'all');
+
+create temp view given as
+select
+  format('%s.%s', c.relnamespace::regnamespace, c.relname) as object,
+  r.role,
+  coalesce(string_agg(v.verb, ' ' order by v.verb) filter (where has_table_privilege(r.role, c.oid, v.verb)), '') as verbs
+from pg_class c
+cross join (values ('anon'), ('authenticated'), ('service_role')) r (role)
+cross join (values ('select'), ('insert'), ('update'), ('delete'), ('truncate'), ('references'), ('trigger')) v (verb)
+where c.relkind in ('r', 'p', 'v', 'm', 'f')
+  and (
+    c.relnamespace in ('public'::regnamespace, 'pm_strength'::regnamespace)
+    or (c.relnamespace = 'pgmq'::regnamespace and c.relname ~ 'pm_strength')
+  )
+  and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e' and d.classid = 'pg_class'::regclass)
+group by 1, 2;
+
+select set_eq('select distinct object from given', 'select object from decided', 'every table and view has a decision');
+select is_empty(
+  $$ select g.object, g.role, g.verbs from given g join decided d using (object)
+     where g.verbs is distinct from case g.role
+       when 'anon' then ''
+       when 'authenticated' then d.authenticated
+       else case d.service_role
+         when 'all' then 'delete insert references select trigger truncate update' else d.service_role end
+     end $$,
+  'each role has the verbs that were decided, and no other'
+);
+select is_empty(
+  $$ select c.oid::regclass, r.role from pg_class c
+     cross join (values ('anon'), ('authenticated')) r (role)
+     where c.relkind = 'S' and c.relnamespace in ('public'::regnamespace, 'pm_strength'::regnamespace)
+       and (has_sequence_privilege(r.role, c.oid, 'usage') or has_sequence_privilege(r.role, c.oid, 'select')
+         or has_sequence_privilege(r.role, c.oid, 'update')) $$,
+  'sequences are nobody''s'
+);
+
+create temp table decided_functions (name text primary key, authenticated boolean, service_role boolean) on commit drop;
+insert into decided_functions (name, authenticated, service_role)
+select name, false, true from unnest(array[
+  'pm_strength.assert_queue', 'pm_strength.assert_running', 'pm_strength.bury', 'pm_strength.dead_sets',
+  'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.slot',
+  'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_commit_trades',
+  'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',
+  'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_prune',
+  'public.pm_strength_publish_run', 'public.pm_strength_purge_sets', 'public.pm_strength_queue_status',
+  'public.pm_strength_read_events', 'public.pm_strength_read_job', 'public.pm_strength_read_lessons',
+  'public.pm_strength_read_trades', 'public.pm_strength_repair', 'public.pm_strength_requeue',
+  'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
+  'public.pm_strength_stage_retired', 'public.pm_strength_sweep'
+]) name
+union all
+-- called by the trigger and by functions that run as their owner
+select name, false, false from unnest(array[
+  'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action'
+]) name
+union all
+select name, true, true from unnest(array[
+  'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings',
+  'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
+  'pm_strength.settings_error', 'public.pm_strength_read_overrides', 'public.resolve_pm_strength'
+]) name;
+
+create temp view given_functions as
+select
+  format('%s.%s', p.pronamespace::regnamespace, p.proname) as name, p.oid,
+  has_function_privilege('anon', p.oid, 'execute') as anon,
+  has_function_privilege('authenticated', p.oid, 'execute') as authenticated,
+  has_function_privilege('service_role', p.oid, 'execute') as service_role
+from pg_proc p
+where (p.pronamespace = 'pm_strength'::regnamespace or (p.pronamespace = 'public'::regnamespace and p.prokind = 'f'))
+  and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e' and d.classid = 'pg_proc'::regclass);
+
+select set_eq(
+  'select distinct name from given_functions', 'select name from decided_functions',
+  'every function has a decision'
+);
+select is_empty(
+  $$ select g.oid::regprocedure from given_functions g join decided_functions d using (name)
+     where g.anon or g.authenticated <> d.authenticated or g.service_role <> d.service_role
+       or exists (
+         select from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+         where p.oid = g.oid and a.grantee = 0
+       ) $$,
+  'each role may execute what was decided, and no other; public nothing'
+);
+select is_empty(
+  $$ select p.oid::regprocedure from pg_proc p join given_functions g using (oid)
+     where p.prosecdef and coalesce(obj_description(p.oid, 'pg_proc'), '') = '' $$,
+  'a function with its owner''s rights is described'
+);
+
+select * from finish();
+rollback;
