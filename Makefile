@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-faults test-pg15 test-image bench bench-mining bench-capture lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-faults test-pg15 test-image fuzz bench bench-mining bench-capture lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ test-all: test test-slow test-faults test-pg15 test-image ## all tests
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults
+
+fuzz: setup ## 10,000 strands with anything in any place
+	FUZZ=10000 $(BIN)/pytest tests/faults/test_poison.py
 
 test-image: setup ## build the worker's image with buildah and run it (installs buildah, as root)
 	$(BIN)/python -m tests.image

@@ -15,6 +15,7 @@ from pm_strength.store import Store
 from pm_strength.worker import Worker, WorkerOptions
 
 Database = psycopg.Connection[tuple[object, ...]]
+Drain = Callable[[], None]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,9 +19,7 @@ from pm_strength.settings import LearningSettings
 from pm_strength.store import Store
 from tests import reference, strands
 
-from .conftest import Database
-
-Drain = Callable[[], None]
+from .conftest import Database, Drain
 
 
 def insert(store: Store, rows: list[dict[str, Any]]) -> None:

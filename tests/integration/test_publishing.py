@@ -18,9 +18,7 @@ from pm_strength.errors import SupersededRunError
 from pm_strength.store import Store
 from tests import strands
 
-from .conftest import Database
-
-Drain = Callable[[], None]
+from .conftest import Database, Drain
 
 
 @pytest.fixture
