@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-faults test-pg15 test-image fuzz bench bench-mining bench-capture lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -41,13 +41,16 @@ fuzz: setup ## 10,000 strands with anything in any place
 test-image: setup ## build the worker's image with buildah and run it (installs buildah, as root)
 	$(BIN)/python -m tests.image
 
-bench: bench-mining bench-capture ## all benchmarks, as ratios in one run
+bench: bench-mining bench-capture bench-runtime ## all benchmarks, as ratios in one run
 
 bench-mining: $(VENV)/.bench ## mining beside DuckDB, Polars and the source's recursion (SHAPES="S1 S2": some)
 	$(BIN)/python -m tests.benchmarks.mining $(SHAPES)
 
 bench-capture: setup ## capture beside the source's way, a bare loop and COPY; load and latency
 	$(BIN)/python -m tests.benchmarks.capture
+
+bench-runtime: setup ## the book in memory beside the source's query and blend
+	$(BIN)/python -m tests.benchmarks.runtime
 
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'

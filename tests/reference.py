@@ -110,7 +110,7 @@ def bad_scope(scope: Any) -> bool:
             len(name) > 200 or (isinstance(value, str) and len(value) > 200) for name, value in dims.items()
         )
         or any(
-            isinstance(value, int | float) and float(value).is_integer() and abs(value) > 2**53
+            isinstance(value, int | float) and value == value // 1 and abs(value) > 2**53
             for value in dims.values()
         )
     )

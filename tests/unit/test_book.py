@@ -93,3 +93,29 @@ def test_an_old_book_is_stale() -> None:
 def test_it_counts_its_overrides() -> None:
     rng = random.Random(1)
     assert len(OverrideBook([row(number, strands.scope(rng)) for number in range(30)])) == 30
+
+
+def test_a_large_book_resolves_as_the_plain_definition() -> None:
+    """More overrides than a machine word has bits, values that many and that few of them want."""
+    rng = random.Random(11)
+    values = {"a": [1, "1", True], "b": ["x", "y", 2.5], "c": list(range(400)), "d": [0, False, "0"]}
+    rows = []
+    for number in range(3000):
+        names = rng.sample(sorted(values), rng.randrange(0, 4))
+        subset = {name: rng.choice(values[name]) for name in names}
+        rows.append(row(number, subset, rng.uniform(0.3, 3), rng.choice([0.0, 0.3, 0.9])))
+    for strategy in ("blend", "most_specific"):
+        chosen = LearningSettings(strategy=strategy)
+        book = OverrideBook(rows, chosen)
+        assert len(book) == 3000
+        for _ in range(40):
+            scope = {
+                name: rng.choice([*known, "other"]) for name, known in values.items() if rng.random() < 0.8
+            }
+            wanted = reference.reference_resolve(rows, chosen.to_dict(), "p", "entry", scope)
+            got = book.resolve("p", "entry", scope)
+            assert (got.reason, got.matched) == (wanted["reason"], wanted["matched"])
+            assert math.isclose(got.multiplier, wanted["multiplier"], rel_tol=1e-12)
+            weights = [match.weight for match in got.matches]
+            assert weights == sorted(weights, reverse=True)
+            assert got.matches[:3] == tuple(got.matches)[:3]

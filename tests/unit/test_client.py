@@ -132,6 +132,30 @@ def test_the_book_of_before_answers_while_the_network_is_down_and_then_is_stale(
         assert (resolution.multiplier, resolution.reason) == (1.0, "stale")
 
 
+def test_a_book_that_could_not_be_refreshed_for_long_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FakeStore()
+    with StrengthClient("u", "k", connect=lambda: cast(Store, store), max_age_seconds=100) as strength:
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 99)
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+        monkeypatch.setattr(time, "monotonic", lambda: now + 101)
+        resolution = strength.resolve("p", "entry", {})
+        assert (resolution.multiplier, resolution.reason, resolution.matched) == (1.0, "stale", 3)
+        assert strength.resolve("", "entry", {}).reason == "bad_input"
+        assert strength.refresh()
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+
+
+def test_a_client_without_a_book_asks_soon_again() -> None:
+    store = FakeStore()
+    strength = client(store, refresh_seconds=60)
+    assert strength._pause() == 5
+    strength.resolve("p", "entry", {})
+    assert strength._pause() == 60
+    strength.close()
+
+
 def test_a_connection_that_cannot_be_made_is_unavailable() -> None:
     def explode() -> Store:
         raise RuntimeError("no supabase here")

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from pm_strength import LearningSettings, Match, Resolution, apply_strength
-from pm_strength.sizing import match_weight, resolve_matches
+from pm_strength import LearningSettings, OverrideBook, Resolution, apply_strength
+
+Row = dict[str, Any]
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
-def match(number: int, multiplier: float, confidence: float, dimensions: int, **settings: Any) -> Match:
-    subset = {f"d{i}": i for i in range(dimensions)}
-    weight = match_weight(confidence, dimensions, LearningSettings(**settings))
-    return Match(number, subset, multiplier, confidence, weight)
+def override(number: int, multiplier: float, confidence: float, dimensions: int) -> Row:
+    return {
+        "id": number,
+        "pattern_key": "p",
+        "action_category": "add",
+        "scope_subset": {f"d{i}": i for i in range(dimensions)},
+        "multiplier": multiplier,
+        "confidence_score": confidence,
+    }
+
+
+def resolve(rows: list[Row], stale: bool = False, run_id: int | None = None, **settings: Any) -> Resolution:
+    """The resolution in a scope in which all of them hold."""
+    book = OverrideBook(rows, LearningSettings(**settings), run_id=run_id, as_of=LONG_AGO if stale else None)
+    return book.resolve("p", "add", {f"d{i}": i for i in range(5)})
 
 
 def test_blend_is_the_weighted_mean() -> None:
-    matches = [match(1, 1.5, 0.5, 0), match(2, 0.8, 0.25, 3)]
+    matches = [override(1, 1.5, 0.5, 0), override(2, 0.8, 0.25, 3)]
     weights = (0.5 * 1**1.5, 0.25 * 4**1.5)
     expected = (weights[0] * 1.5 + weights[1] * 0.8) / sum(weights)
-    resolution = resolve_matches(matches, LearningSettings())
+    resolution = resolve(matches)
     assert math.isclose(resolution.multiplier, expected, rel_tol=1e-15)
     assert (resolution.reason, resolution.matched) == ("matched", 2)
     assert [found.id for found in resolution.matches] == [2, 1]
@@ -30,43 +44,42 @@ def test_blend_is_the_weighted_mean() -> None:
 @pytest.mark.parametrize(
     ("matches", "multiplier"),
     [
-        ([match(1, 1.5, 0.9, 1), match(2, 0.8, 0.1, 2)], 0.8),
-        ([match(1, 1.5, 0.9, 2), match(2, 0.8, 0.1, 2)], 1.5),
-        ([match(1, 1.5, 0.5, 2), match(2, 0.8, 0.5, 2)], 0.8),
-        ([match(1, 1.25, 0.5, 2), match(2, 0.75, 0.5, 2)], 0.75),
+        ([override(1, 1.5, 0.9, 1), override(2, 0.8, 0.1, 2)], 0.8),
+        ([override(1, 1.5, 0.9, 2), override(2, 0.8, 0.1, 2)], 1.5),
+        ([override(1, 1.5, 0.5, 2), override(2, 0.8, 0.5, 2)], 0.8),
+        ([override(1, 1.25, 0.5, 2), override(2, 0.75, 0.5, 2)], 0.75),
     ],
 )
 def test_most_specific_picks_by_dimensions_confidence_nearness_size(
-    matches: list[Match], multiplier: float
+    matches: list[Row], multiplier: float
 ) -> None:
-    settings = LearningSettings(strategy="most_specific")
-    assert resolve_matches(matches, settings).multiplier == multiplier
-    assert resolve_matches(matches[::-1], settings).multiplier == multiplier
+    assert resolve(matches, strategy="most_specific").multiplier == multiplier
+    assert resolve(matches[::-1], strategy="most_specific").multiplier == multiplier
 
 
 def test_the_clamps_are_those_of_now() -> None:
-    settings = LearningSettings(multiplier_min=0.9, multiplier_max=1.1)
-    assert resolve_matches([match(1, 2.0, 0.5, 1)], settings).multiplier == 1.1
-    assert resolve_matches([match(1, 0.3, 0.5, 1)], settings).multiplier == 0.9
+    clamps = {"multiplier_min": 0.9, "multiplier_max": 1.1}
+    assert resolve([override(1, 2.0, 0.5, 1)], **clamps).multiplier == 1.1
+    assert resolve([override(1, 0.3, 0.5, 1)], **clamps).multiplier == 0.9
 
 
 @pytest.mark.parametrize(
-    ("matches", "stale", "reason"),
+    ("matches", "stale", "alpha", "reason"),
     [
-        ([], False, "no_match"),
-        ([match(1, 2.0, 0.0, 1)], False, "zero_weight"),
-        ([match(1, 2.0, 0.5, 1)], True, "stale"),
-        ([match(1, 2.0, 0.5, 1, specificity_alpha=5000)], False, "zero_weight"),
+        ([], False, 1.5, "no_match"),
+        ([override(1, 2.0, 0.0, 1)], False, 1.5, "zero_weight"),
+        ([override(1, 2.0, 0.5, 1)], True, 1.5, "stale"),
+        ([override(1, 2.0, 0.5, 1)], False, 5000, "zero_weight"),
     ],
 )
-def test_what_gives_one_says_why(matches: list[Match], stale: bool, reason: str) -> None:
-    resolution = resolve_matches(matches, LearningSettings(), stale=stale)
+def test_what_gives_one_says_why(matches: list[Row], stale: bool, alpha: float, reason: str) -> None:
+    resolution = resolve(matches, stale=stale, specificity_alpha=alpha)
     assert (resolution.multiplier, resolution.reason) == (1.0, reason)
     assert resolution.matched == len(matches)
 
 
 def test_a_resolution_explains_itself() -> None:
-    resolution = resolve_matches([match(1, 2.0, 0.5, 1), match(2, 1.5, 0.5, 0)], LearningSettings(), run_id=7)
+    resolution = resolve([override(1, 2.0, 0.5, 1), override(2, 1.5, 0.5, 0)], run_id=7)
     shown = resolution.to_dict(limit=1)
     assert (shown["matched"], len(shown["matches"]), shown["run_id"]) == (2, 1, 7)
     assert shown["matches"][0] == {

@@ -1,28 +1,52 @@
-"""OverrideBook: all overrides in memory, looked up by group and scope."""
+"""OverrideBook: all overrides in memory, resolved by group and scope in microseconds."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .scopes import TypedValue, typed_scope
+from .override_index import OverrideIndex
+from .scopes import is_dimension, typed_scope
 from .settings import LearningSettings
-from .sizing import Match, Resolution, match_weight, resolve_matches
+from .sizing import Match, Matches, Resolution, match_weight, specificity_order
 
 
-@dataclass(frozen=True, slots=True)
-class _Override:
-    id: int | str
-    scope_subset: Mapping[str, Any]
-    multiplier: float
-    confidence_score: float
+class _Group:
+    """The overrides of one group: what resolving needs of them, worked out beforehand."""
+
+    def __init__(self, rows: list[Mapping[str, Any]], settings: LearningSettings) -> None:
+        # heaviest first, so that the places of matches are in the order in which they are shown
+        matches = [_match(row, settings) for row in rows]
+        matches.sort(key=lambda match: (-match.weight, match.id))
+        self.matches = matches
+        self.index = OverrideIndex([typed_scope(match.scope_subset) for match in matches])
+        self.weights = [match.weight for match in matches]
+        self.weighted = [match.weight * match.multiplier for match in matches]
+        by_specificity = sorted(range(len(matches)), key=lambda place: specificity_order(matches[place]))
+        self.ranks = [0] * len(matches)
+        for rank, place in enumerate(by_specificity):
+            self.ranks[place] = rank
+
+    def resolve(self, places: list[int], settings: LearningSettings) -> tuple[float, str]:
+        """The multiplier of the overrides at these places, and the reason."""
+        if not places:
+            return 1.0, "no_match"
+        total = math.fsum(map(self.weights.__getitem__, places))
+        if total == 0 or not math.isfinite(total):
+            return 1.0, "zero_weight"
+        if settings.strategy == "most_specific":
+            raw = self.matches[min(places, key=self.ranks.__getitem__)].multiplier
+        else:
+            raw = math.fsum(map(self.weighted.__getitem__, places)) / total
+        return max(settings.multiplier_min, min(settings.multiplier_max, raw)), "matched"
 
 
-# The overrides of a group: by the names of their dimensions, then by the values of these.
-_Table = dict[tuple[TypedValue, ...], list[_Override]]
-_Group = dict[tuple[str, ...], _Table]
+def _match(row: Mapping[str, Any], settings: LearningSettings) -> Match:
+    scope_subset, confidence = row["scope_subset"], float(row["confidence_score"])
+    weight = match_weight(confidence, len(scope_subset), settings)
+    return Match(row["id"], scope_subset, float(row["multiplier"]), confidence, weight)
 
 
 def _utc_now() -> datetime:
@@ -50,10 +74,14 @@ class OverrideBook:
         self.run_id = run_id
         self.as_of = as_of
         self._clock = clock
-        self._groups: dict[tuple[str, str], _Group] = {}
+        rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
         self._size = 0
         for row in overrides:
-            self._add(row)
+            self._size += 1
+            # a value that is no dimension is in no scope
+            if all(map(is_dimension, row["scope_subset"].values())):
+                rows.setdefault((row["pattern_key"], row["action_category"]), []).append(row)
+        self._groups = {key: _Group(members, self.settings) for key, members in rows.items()}
 
     def __len__(self) -> int:
         return self._size
@@ -76,45 +104,21 @@ class OverrideBook:
             return Resolution.neutral("bad_input", run_id=self.run_id, as_of=self.as_of)
 
     def _resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
-        values = typed_scope(scope) if isinstance(scope, Mapping) else {}
-        matches = [
-            Match(
-                override.id,
-                override.scope_subset,
-                override.multiplier,
-                override.confidence_score,
-                match_weight(override.confidence_score, len(override.scope_subset), self.settings),
-            )
-            for override in self._matching(self._groups.get((pattern_key, action_category), {}), values)
-        ]
-        return resolve_matches(
-            matches, self.settings, stale=self.is_stale(), run_id=self.run_id, as_of=self.as_of
-        )
+        group = self._groups.get((pattern_key, action_category))
+        places: list[int] = []
+        if group is not None:
+            places = group.index.matching(typed_scope(scope) if isinstance(scope, Mapping) else {})
+        matches = Matches(group.matches, places) if group is not None else ()
+        if self.is_stale():
+            multiplier, reason = 1.0, "stale"
+        elif group is None:
+            multiplier, reason = 1.0, "no_match"
+        else:
+            multiplier, reason = group.resolve(places, self.settings)
+        return Resolution(multiplier, reason, matches, self.run_id, self.as_of)
 
     def is_stale(self) -> bool:
         """Whether the materialization is older than `stale_after_hours`."""
         if self.as_of is None:
             return False
         return self._clock() - self.as_of > timedelta(hours=self.settings.stale_after_hours)
-
-    def _add(self, row: Mapping[str, Any]) -> None:
-        scope_subset = row["scope_subset"]
-        values = typed_scope(scope_subset)
-        self._size += 1
-        if len(values) < len(scope_subset):
-            return  # a value that is no dimension is in no scope
-        names = tuple(sorted(values))
-        override = _Override(
-            row["id"], scope_subset, float(row["multiplier"]), float(row["confidence_score"])
-        )
-        table = self._groups.setdefault((row["pattern_key"], row["action_category"]), {})
-        key = tuple(values[name] for name in names)
-        table.setdefault(names, {}).setdefault(key, []).append(override)
-
-    def _matching(self, group: _Group, values: Mapping[str, TypedValue]) -> Iterable[_Override]:
-        for names, table in group.items():
-            try:
-                key = tuple(values[name] for name in names)
-            except KeyError:
-                continue
-            yield from table.get(key, ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +19,18 @@ from .store import Row, Store
 
 log = logging.getLogger(__name__)
 
+# How often a client that has no book yet asks for one.
+FIRST_BOOK_SECONDS = 5.0
+
 
 class StrengthClient:
     """Resolves multipliers from a book in memory, refreshed in the background.
 
     `key` is a project's secret key (`sb_secret_...`, or the legacy service_role key).
     Nothing here raises into a trading loop: while there is no book, the answer is 1.0 with reason
-    `unavailable`; a book whose materialization is too old answers 1.0 with reason `stale`.
+    `unavailable`, and the project is asked again every few seconds. A book that could not be
+    refreshed for `max_age_seconds`, or whose materialization is too old, answers 1.0 with reason
+    `stale`.
     """
 
     def __init__(
@@ -33,10 +39,13 @@ class StrengthClient:
         key: str,
         *,
         refresh_seconds: float = 60.0,
+        max_age_seconds: float = 6 * 3600.0,
         connect: Callable[[], Store] | None = None,
     ) -> None:
         self._connect = connect or (lambda: Store(Api(Connection(url, key), tries=2)))
         self._refresh_seconds = refresh_seconds
+        self._max_age_seconds = max_age_seconds
+        self._refreshed = 0.0
         self._store: Store | None = None
         self._book: OverrideBook | None = None
         self._set_id: int | None = None
@@ -68,13 +77,18 @@ class StrengthClient:
         book = self._book
         if book is None:
             return Resolution.neutral("unavailable")
-        return book.resolve(pattern_key, action_category, scope)
+        resolution = book.resolve(pattern_key, action_category, scope)
+        if time.monotonic() > self._refreshed + self._max_age_seconds and resolution.reason != "bad_input":
+            # what it says may be long out of date, and nobody can tell
+            return Resolution.neutral("stale", resolution.matches, resolution.run_id, resolution.as_of)
+        return resolution
 
     def refresh(self) -> bool:
         """Load the overrides if newer ones are published; False if the project is out of reach."""
         try:
             with self._lock:
                 self._load()
+                self._refreshed = time.monotonic()
         except Exception as error:
             # Whatever it is, the book of before goes on answering until it is stale.
             level = logging.WARNING if isinstance(error, PmStrengthError) else logging.ERROR
@@ -98,8 +112,15 @@ class StrengthClient:
                 self._thread = thread
 
     def _keep_fresh(self) -> None:
-        while not self._closed.wait(self._refresh_seconds):
+        while not self._closed.wait(self._pause()):
             self.refresh()
+
+    def _pause(self) -> float:
+        return (
+            self._refresh_seconds
+            if self._book is not None
+            else min(self._refresh_seconds, FIRST_BOOK_SECONDS)
+        )
 
     def _load(self) -> None:
         if self._store is None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, overload
 
 from .errors import PatternKeyError
 from .patterns import canonical_action_category
@@ -39,6 +39,37 @@ class Match:
         }
 
 
+class Matches(Sequence[Match]):
+    """The matches of a resolution, heaviest first: picked out of their group when they are looked at."""
+
+    __slots__ = ("_group", "_places")
+
+    def __init__(self, group: Sequence[Match], places: Sequence[int]) -> None:
+        self._group = group
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, item: int) -> Match: ...
+    @overload
+    def __getitem__(self, item: slice) -> tuple[Match, ...]: ...
+    def __getitem__(self, item: int | slice) -> Match | tuple[Match, ...]:
+        if isinstance(item, slice):
+            return tuple(self._group[place] for place in self._places[item])
+        return self._group[self._places[item]]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matches | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """A multiplier and why it is what it is.
@@ -49,7 +80,7 @@ class Resolution:
 
     multiplier: float
     reason: str
-    matches: tuple[Match, ...] = ()
+    matches: Sequence[Match] = ()
     run_id: int | None = None
     as_of: datetime | None = None
 
@@ -62,7 +93,7 @@ class Resolution:
     def neutral(
         cls,
         reason: str,
-        matches: tuple[Match, ...] = (),
+        matches: Sequence[Match] = (),
         run_id: int | None = None,
         as_of: datetime | None = None,
     ) -> Resolution:
@@ -97,32 +128,7 @@ def match_weight(confidence_score: float, dimensions: int, settings: LearningSet
         return math.inf if confidence_score else 0.0
 
 
-def resolve_matches(
-    matches: Sequence[Match],
-    settings: LearningSettings,
-    *,
-    stale: bool = False,
-    run_id: int | None = None,
-    as_of: datetime | None = None,
-) -> Resolution:
-    """The resolution of all matches by the strategy and the clamps of `settings`."""
-    ordered = tuple(sorted(matches, key=lambda match: (-match.weight, match.id)))
-    if stale:
-        return Resolution.neutral("stale", ordered, run_id, as_of)
-    if not ordered:
-        return Resolution.neutral("no_match", ordered, run_id, as_of)
-    total = math.fsum(match.weight for match in ordered)
-    if total == 0 or not math.isfinite(total):
-        return Resolution.neutral("zero_weight", ordered, run_id, as_of)
-    if settings.strategy == "most_specific":
-        raw = min(ordered, key=_specificity_order).multiplier
-    else:
-        raw = math.fsum(match.weight * match.multiplier for match in ordered) / total
-    multiplier = max(settings.multiplier_min, min(settings.multiplier_max, raw))
-    return Resolution(multiplier, "matched", ordered, run_id, as_of)
-
-
-def _specificity_order(match: Match) -> tuple[float, float, float, float]:
+def specificity_order(match: Match) -> tuple[float, float, float, float]:
     """Most dimensions, then most confidence, then nearest to 1, then smaller."""
     return (
         -len(match.scope_subset),
