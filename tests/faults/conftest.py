@@ -44,7 +44,7 @@ class Workers:
     """`pm-strength worker` in processes of their own."""
 
     def __init__(self, variables: dict[str, str], folder: Path) -> None:
-        self._environment = {
+        self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUPABASE_")},
             "SUPABASE_URL": variables["API_URL"],
             "SUPABASE_SECRET_KEY": variables["SECRET_KEY"],
@@ -59,7 +59,7 @@ class Workers:
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [str(PROGRAM), "worker", "--visibility-seconds", "10", *options],
-                env=self._environment,
+                env=self.environment,
                 stdout=file,
                 stderr=file,
                 # Ctrl-C in the terminal is for the tests

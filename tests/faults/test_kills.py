@@ -97,6 +97,20 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(db: Database, worke
     assert_all_learned(db, trades)
 
 
+def test_a_worker_that_no_try_can_help_ends_and_says_what_to_fix(
+    db: Database, workers: Workers, variables: dict[str, str]
+) -> None:
+    workers.environment["SUPABASE_SECRET_KEY"] = "sb_secret_of_another_project"
+    assert workers.start().wait(timeout=30) == 1
+    workers.environment["SUPABASE_SECRET_KEY"] = variables["PUBLISHABLE_KEY"]
+    assert workers.start().wait(timeout=30) == 1
+    workers.running.clear()
+    said = [log.read_text() for log in workers.logs]
+    assert "check SUPABASE_SECRET_KEY" in said[0]
+    assert "use the project's secret (service_role) key" in said[1]
+    assert all("Traceback" not in text and text.count("error:") == 1 for text in said)
+
+
 def test_a_long_mine_keeps_its_lease_and_a_dead_one_loses_it(
     store: Store, db: Database, connection: Connection, monkeypatch: Any
 ) -> None:
