@@ -300,6 +300,13 @@ class Store:
         )
         return resolution
 
+    def resolve_batch(self, requests: Sequence[Mapping[str, Any]], match_limit: int | None = 0) -> list[Row]:
+        """What the database resolves for up to 1,000 {pattern_key, action_category, scope}, in order."""
+        answers: list[Row] = self._api.rpc(
+            "resolve_pm_strength_batch", requests=requests, match_limit=match_limit
+        )
+        return answers
+
     def _pages(self, query: Query) -> Iterator[Row]:
         """All rows of a query in order of id; a project may cut an answer shorter than asked for."""
         after = 0

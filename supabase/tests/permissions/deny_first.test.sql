@@ -32,7 +32,7 @@ select set_eq(
   $$ select p.proname::text from pg_proc p
      where p.pronamespace = 'public'::regnamespace and p.proname ~ 'pm_strength'
        and has_function_privilege('authenticated', p.oid, 'execute') $$,
-  array['resolve_pm_strength', 'pm_strength_read_overrides'],
+  array['resolve_pm_strength', 'resolve_pm_strength_batch', 'pm_strength_read_overrides'],
   'a user may resolve and read the book, with the claim'
 );
 select set_eq(

@@ -64,7 +64,7 @@ create temp table decided_functions (name text primary key, authenticated boolea
 insert into decided_functions (name, authenticated, service_role)
 select name, false, true from unnest(array[
   'pm_strength.assert_queue', 'pm_strength.assert_running', 'pm_strength.bury', 'pm_strength.dead_sets',
-  'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.slot',
+  'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.nth_term', 'pm_strength.slot',
   'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_commit_trades',
   'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',
   'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_prune',
@@ -83,7 +83,8 @@ union all
 select name, true, true from unnest(array[
   'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings',
   'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
-  'pm_strength.settings_error', 'public.pm_strength_read_overrides', 'public.resolve_pm_strength'
+  'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.term',
+  'public.pm_strength_read_overrides', 'public.resolve_pm_strength', 'public.resolve_pm_strength_batch'
 ]) name;
 
 create temp view given_functions as

@@ -1,0 +1,211 @@
+-- Resolving by terms: GIN on jsonb serves "contains", never "is contained in", so the overrides of a
+-- group were all compared with the scope. Now an index on what an override asks for leads to few.
+
+-- A term is one dimension with its value, as 64 bits that are equal for 1 and 1.0. 0 is no term.
+create function pm_strength.term(name text, value jsonb) returns bigint
+language sql immutable strict parallel safe
+set search_path = ''
+as $$
+  select coalesce(nullif(jsonb_hash_extended(jsonb_build_object(name, value), 0), 0), 1)
+$$;
+comment on function pm_strength.term(text, jsonb) is 'A dimension and its value as 64 bits; never 0.';
+revoke execute on function pm_strength.term(text, jsonb) from public, anon;
+grant execute on function pm_strength.term(text, jsonb) to authenticated, service_role;
+
+create function pm_strength.nth_term(scope_subset jsonb, place integer) returns bigint
+language sql immutable strict parallel safe
+set search_path = ''
+as $$
+  select coalesce((
+    select pm_strength.term(e.key, e.value) as term
+    from jsonb_each(scope_subset) e
+    order by term
+    offset place - 1
+    limit 1
+  ), 0)
+$$;
+comment on function pm_strength.nth_term(jsonb, integer) is
+  'One of a subset''s terms in the order of their bits; 0 where it has fewer.';
+revoke execute on function pm_strength.nth_term(jsonb, integer) from public, anon, authenticated;
+grant execute on function pm_strength.nth_term(jsonb, integer) to service_role;
+
+alter table pm_strength.override_sets
+  add column term_1 bigint not null generated always as (pm_strength.nth_term(scope_subset, 1)) stored,
+  add column term_2 bigint not null generated always as (pm_strength.nth_term(scope_subset, 2)) stored,
+  add column term_3 bigint not null generated always as (pm_strength.nth_term(scope_subset, 3)) stored;
+comment on column pm_strength.override_sets.term_1 is
+  'The subset''s first term (see pm_strength.term); 0 if it is empty.';
+comment on column pm_strength.override_sets.term_2 is 'Its second term; 0 if it has fewer.';
+comment on column pm_strength.override_sets.term_3 is 'Its third term; 0 if it has fewer.';
+
+create index override_sets_terms on pm_strength.override_sets (
+  set_id, pattern_key, action_category, term_1, term_2, term_3, id
+);
+
+-- When the rows that were written by hand, before the first materialization, were last changed.
+create index override_sets_by_hand on pm_strength.override_sets (last_updated_at) where set_id = 0;
+
+-- The answer for one request. An override that holds has only terms of the scope: the index leads to
+-- those whose first one is ("+ 0" keeps the others out of that search, where every combination would
+-- be looked up), and the few that are left are compared in full. The settings keep it on the index
+-- whatever the statistics say.
+create function pm_strength.resolve_one(
+  live pm_strength.live_sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
+  match_limit integer
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  alpha constant double precision := (settings ->> 'specificity_alpha')::double precision;
+  context jsonb;
+  terms bigint[];
+  as_of timestamptz;
+  found record;
+  raw double precision;
+  multiplier double precision := 1;
+  reason text;
+begin
+  -- pm_strength.term, written out: a call of it for each dimension takes as long as all the rest
+  select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
+    array_agg(coalesce(nullif(jsonb_hash_extended(jsonb_build_object(e.key, e.value), 0), 0), 1)) || 0::bigint
+  into context, terms
+  from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
+  where jsonb_typeof(e.value) in ('number', 'boolean') or (jsonb_typeof(e.value) = 'string' and e.value <> '""');
+
+  with candidates as materialized (
+    select o.id
+    from pm_strength.override_sets o
+    where o.set_id = live.set_id
+      and o.pattern_key = resolve_one.pattern_key
+      and o.action_category = resolve_one.action_category
+      and o.term_1 = any (terms)
+      and (o.term_2 + 0) = any (terms)
+      and (o.term_3 + 0) = any (terms)
+  ), matched as materialized (
+    select m.*, m.confidence_score * power(m.dimensions + 1, alpha) as weight
+    from candidates c
+    cross join lateral (
+      select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions
+      from pm_strength.override_sets o
+      where o.id = c.id and o.scope_subset <@ context
+      offset 0
+    ) m
+  )
+  select
+    count(*) as count,
+    sum(m.weight) as weight,
+    sum(m.weight * m.multiplier) as weighted,
+    case when settings ->> 'strategy' = 'most_specific' then (
+      select s.multiplier from matched s
+      order by s.dimensions desc, s.confidence_score desc, abs(s.multiplier - 1), s.multiplier
+      limit 1
+    ) end as most_specific,
+    case when match_limit is distinct from 0 then (
+      select jsonb_agg(jsonb_build_object(
+        'id', h.id, 'scope_subset', h.scope_subset, 'multiplier', h.multiplier,
+        'confidence_score', h.confidence_score, 'weight', h.weight
+      ) order by h.weight desc, h.id)
+      from (select * from matched order by weight desc, id limit match_limit) h
+    ) end as heaviest
+  into strict found
+  from matched m;
+
+  as_of := live.published_at;
+  if as_of is null then
+    -- rows written by hand before the first materialization are as old as the newest of them
+    select max(o.last_updated_at) into as_of from pm_strength.override_sets o where o.set_id = 0;
+  end if;
+  raw := case settings ->> 'strategy'
+    when 'most_specific' then found.most_specific
+    else found.weighted / nullif(found.weight, 0)
+  end;
+
+  reason := case
+    when coalesce(pattern_key, '') = '' or coalesce(action_category, '') = '' then 'bad_input'
+    when as_of < clock_timestamp()
+      - (settings ->> 'stale_after_hours')::double precision * interval '1 hour' then 'stale'
+    when found.count = 0 then 'no_match'
+    when found.weight = 0 then 'zero_weight'
+    else 'matched'
+  end;
+  if reason = 'matched' then
+    multiplier := greatest(
+      (settings ->> 'multiplier_min')::double precision,
+      least((settings ->> 'multiplier_max')::double precision, raw)
+    );
+  end if;
+
+  return jsonb_build_object(
+    'multiplier', multiplier,
+    'reason', reason,
+    'matched', found.count,
+    'matches', coalesce(found.heaviest, '[]'),
+    'run_id', live.run_id,
+    'as_of', as_of
+  );
+end
+$$;
+comment on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer) is
+  'The multiplier for one request against a set, with its reason and its heaviest matches.';
+revoke execute on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer)
+  from public, anon;
+grant execute on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer)
+  to authenticated, service_role;
+
+create or replace function public.resolve_pm_strength(
+  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  live pm_strength.live_sets;
+begin
+  perform pm_strength.require_reader();
+  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
+  return pm_strength.resolve_one(
+    live, pm_strength.effective_settings('pm'), pattern_key, action_category, scope, match_limit
+  );
+end
+$$;
+
+-- Many requests in one call, all answered from the same set. A request that is no object, or has no
+-- text where one belongs, is bad_input; the others get their answers.
+create function public.resolve_pm_strength_batch(requests jsonb, match_limit integer default 0) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  live pm_strength.live_sets;
+  settings constant jsonb := pm_strength.effective_settings('pm');
+  request jsonb;
+  answers jsonb[] := array[]::jsonb[];
+begin
+  perform pm_strength.require_reader();
+  if jsonb_typeof(requests) is distinct from 'array' then
+    raise invalid_parameter_value using message = 'requests: expected an array of {pattern_key, action_category, scope}';
+  end if;
+  if jsonb_array_length(requests) > 1000 then
+    raise invalid_parameter_value using
+      message = format('requests: expected at most 1000, got %s', jsonb_array_length(requests));
+  end if;
+  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
+  for request in select r.value from jsonb_array_elements(requests) with ordinality r (value, place) order by r.place loop
+    answers := answers || pm_strength.resolve_one(
+      live, settings,
+      case when jsonb_typeof(request -> 'pattern_key') = 'string' then request ->> 'pattern_key' end,
+      case when jsonb_typeof(request -> 'action_category') = 'string' then request ->> 'action_category' end,
+      request -> 'scope', match_limit
+    );
+  end loop;
+  return to_jsonb(answers);
+end
+$$;
+comment on function public.resolve_pm_strength_batch(jsonb, integer) is
+  'Up to 1000 requests {pattern_key, action_category, scope}, answered in their order from one set.';
+revoke execute on function public.resolve_pm_strength_batch(jsonb, integer) from public, anon;
+grant execute on function public.resolve_pm_strength_batch(jsonb, integer) to authenticated, service_role;

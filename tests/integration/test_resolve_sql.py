@@ -1,0 +1,144 @@
+"""resolve_pm_strength and its batch form against the library, and that they keep to their index."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from typing import Any
+
+import pytest
+
+from pm_strength import LearningSettings, OverrideBook
+from pm_strength.errors import PermanentStoreError
+from pm_strength.store import Store
+
+from .conftest import Database
+
+Row = dict[str, Any]
+VALUES: dict[str, list[Any]] = {
+    "chain": ["solana", "base", "Solana", ""],
+    "rank": [1, 1.0, "1", True, 2.5, -3, 1e-7],
+    "weekend": [True, False, "true", 0],
+    'we"ird,key.(x):': ["a,b", 'q"uote', "{br}ace", "ünï", "x" * 200],
+    "e": ["\\", "'", "%", "null", 2**53],
+    "list": [[1], {"a": 1}, None, "[1]"],
+}
+
+
+def is_dimension(value: Any) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and value != "")
+
+
+def overrides(rng: random.Random, count: int) -> list[Row]:
+    """Of three groups, with up to five dimensions; no two with the same key."""
+    rows: dict[str, Row] = {}
+    for _ in range(count):
+        names = rng.sample(sorted(VALUES), rng.randrange(0, 6))
+        subset = {
+            name: rng.choice([value for value in VALUES[name] if is_dimension(value)]) for name in names
+        }
+        # equal as jsonb is equal as a key
+        key = {
+            name: float(v) if isinstance(v, int | float) and not isinstance(v, bool) else v
+            for name, v in subset.items()
+        }
+        group = rng.choice([("p", "entry"), ("p", "add"), ('q "(,.):', "entry")])
+        rows[json.dumps([group, sorted(key.items())], sort_keys=True)] = {
+            "pattern_key": group[0],
+            "action_category": group[1],
+            "scope_subset": subset,
+            "multiplier": rng.uniform(0, 4),
+            "confidence_score": rng.choice([0.0, 0.25, 0.5, 0.9]),
+        }
+    return list(rows.values())
+
+
+def fill(db: Database, rows: list[Row]) -> list[Row]:
+    """The rows with their ids."""
+    filled = []
+    for row in rows:
+        got = db.execute(
+            "insert into pm_overrides (pattern_key, action_category, scope_subset, multiplier, "
+            "confidence_score) values (%s, %s, %s, %s, %s) returning id",
+            (*list(row.values())[:2], json.dumps(row["scope_subset"]), *list(row.values())[3:]),
+        ).fetchone()
+        assert got is not None
+        filled.append({"id": got[0], **row})
+    return filled
+
+
+def requests(rng: random.Random, count: int) -> list[Row]:
+    return [
+        {
+            "pattern_key": rng.choice(["p", "p", 'q "(,.):', "r"]),
+            "action_category": rng.choice(["entry", "add"]),
+            "scope": {name: rng.choice(values) for name, values in VALUES.items() if rng.random() < 0.8},
+        }
+        for _ in range(count)
+    ]
+
+
+@pytest.mark.parametrize("strategy", ["blend", "most_specific"])
+def test_sql_its_batch_and_the_library_agree(store: Store, db: Database, strategy: str) -> None:
+    rng = random.Random(21)
+    settings = {"strategy": strategy, "specificity_alpha": 0.7}
+    store.write_settings("pm", settings)
+    rows = fill(db, overrides(rng, 600))
+    book = OverrideBook(rows, LearningSettings.from_mapping(settings))
+    asked = requests(rng, 1000)
+    answers = store.resolve_batch(asked)
+    assert len(answers) == len(asked)
+    reasons = set()
+    for request, answer in zip(asked, answers, strict=True):
+        wanted = book.resolve(**request)
+        assert (answer["reason"], answer["matched"]) == (wanted.reason, wanted.matched), request
+        assert math.isclose(answer["multiplier"], wanted.multiplier, rel_tol=1e-12), request
+        reasons.add(wanted.reason)
+    assert {"matched", "no_match"} <= reasons
+    for request, answer in list(zip(asked, answers, strict=True))[:100]:
+        single = store.resolve(**request, match_limit=None)
+        assert (single["multiplier"], single["reason"]) == (answer["multiplier"], answer["reason"])
+        found = [(match["id"], pytest.approx(match["weight"], rel=1e-12)) for match in single["matches"]]
+        assert found == [(match.id, match.weight) for match in book.resolve(**request).matches]
+
+
+def test_a_bad_request_of_a_batch_spoils_no_other(store: Store, db: Database) -> None:
+    fill(db, [row for row in overrides(random.Random(3), 50) if not row["scope_subset"]])
+    good = {"pattern_key": "p", "action_category": "entry", "scope": {}}
+    bad: list[Any] = [None, 5, "x", [], {}, {**good, "pattern_key": 7}, {**good, "action_category": ""}]
+    answers = store.resolve_batch([good, *bad, {**good, "scope": [1]}])
+    assert [answer["reason"] for answer in answers[1:-1]] == ["bad_input"] * len(bad)
+    assert all(answer["multiplier"] == 1 for answer in answers[1:-1])
+    assert answers[0]["reason"] == answers[-1]["reason"] != "bad_input"
+    assert answers[0]["multiplier"] == answers[-1]["multiplier"]
+    with pytest.raises(PermanentStoreError, match="at most 1000"):
+        store.resolve_batch([good] * 1001)
+    with pytest.raises(PermanentStoreError, match="expected an array"):
+        store.resolve_batch({"pattern_key": "p"})  # type: ignore[arg-type]
+
+
+def test_it_reads_the_index_and_never_the_table(store: Store, db: Database) -> None:
+    """Whatever the statistics say: of tables that are empty, small, or full of other groups."""
+    rng = random.Random(5)
+    scope = json.dumps(requests(rng, 1)[0]["scope"])
+    seen = (
+        "select pg_stat_force_next_flush(), seq_scan from pg_stat_user_tables where relname = 'override_sets'"
+    )
+
+    def scans() -> int:
+        db.execute("select pg_stat_force_next_flush()")
+        row = db.execute(seen).fetchone()
+        assert row is not None
+        return int(str(row[1]))
+
+    for count in (0, 20, 2000):
+        fill(db, overrides(rng, count))
+        if count:
+            db.execute("analyze pm_strength.override_sets")
+        before = scans()
+        for _ in range(3):
+            db.execute("select public.resolve_pm_strength('p', 'entry', %s)", (scope,))
+            db.execute("select public.resolve_pm_strength_batch(%s)", (json.dumps([{"pattern_key": "p"}]),))
+        assert scans() == before
+        db.execute("truncate pm_strength.override_sets")
