@@ -60,14 +60,14 @@ test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres
 	$(BIN)/python tests/pg15.py
 
 lint: setup ## format, lint, types, direction of imports
-	$(BIN)/ruff format --check worker tests
-	$(BIN)/ruff check worker tests
+	$(BIN)/ruff format --check worker tests examples
+	$(BIN)/ruff check worker tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 fmt: setup ## format and fix what can be fixed
-	$(BIN)/ruff format worker tests
-	$(BIN)/ruff check --fix worker tests
+	$(BIN)/ruff format worker tests examples
+	$(BIN)/ruff check --fix worker tests examples
 
 clean: ## remove what was built, keep data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -52,6 +52,7 @@ create function auth.role() returns text language sql stable as $$
 $$;
 
 create publication supabase_realtime;
+alter publication supabase_realtime owner to postgres;
 
 -- PostgREST learns of new tables and functions as they are made.
 create function extensions.pgrst_ddl_watch() returns event_trigger language plpgsql as $$
