@@ -3,11 +3,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+DENO := $(CURDIR)/$(BIN)/deno
 STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -30,7 +31,10 @@ test: setup ## unit and integration tests (embedded Postgres 18)
 test-slow: setup ## the tests that `make test` leaves out
 	$(BIN)/pytest -m 'slow and not faults'
 
-test-all: test test-slow test-faults test-pg15 test-image ## all tests
+test-all: test test-functions test-slow test-faults test-pg15 test-image ## all tests
+
+test-functions: setup ## the TypeScript that edge functions share (deno test)
+	cd supabase/functions && $(DENO) test --quiet
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults
@@ -64,10 +68,12 @@ lint: setup ## format, lint, types, direction of imports
 	$(BIN)/ruff check worker tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	cd supabase/functions && $(DENO) fmt --check --quiet && $(DENO) lint --quiet && $(DENO) check --quiet .
 
 fmt: setup ## format and fix what can be fixed
 	$(BIN)/ruff format worker tests examples
 	$(BIN)/ruff check --fix worker tests examples
+	cd supabase/functions && $(DENO) fmt --quiet
 
 clean: ## remove what was built, keep data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import logging
+from typing import Any, cast
 
-from pm_strength.jobs import plan_batch
+import pytest
+
+from pm_strength.jobs import commit, plan_batch
+from pm_strength.store import Store
 
 TRADE = "866be140-e3e7-522e-8e79-436a4227d831"
 AT = "2026-01-05T10:00:00+00:00"
@@ -53,6 +57,25 @@ def test_bad_strands_are_buried_and_their_messages_done() -> None:
     assert sorted(plan.done_ids) == [1, 2, 3]
     assert reasons(plan.dead) == {"c": "bad_strand", "lost": "bad_strand", "gone": "bad_strand"}
     assert "found none" in plan.dead["gone"]["reason"]
+
+
+def test_the_logs_name_strands_and_trades(caplog: pytest.LogCaptureFixture) -> None:
+    class Committed:
+        def commit_trades(self, *_: Any) -> int:
+            return 1
+
+    rows = [close("c"), action("a"), action("bad", scope=[1]), strand("lost", "position_closed", {}, None)]
+    plan = plan_batch(batch([message(1, "c"), message(2, "lost")], rows))
+    with caplog.at_level(logging.DEBUG, logger="pm_strength"):
+        assert commit(cast(Store, Committed()), plan) == 1
+    said = [
+        (record.message, vars(record).get("strand_id"), vars(record)["trade_id"]) for record in caplog.records
+    ]
+    assert sorted(said, key=str) == [
+        ("dead letter", "bad", TRADE),
+        ("dead letter", "lost", None),
+        ("trade captured", None, TRADE),
+    ]
 
 
 def test_a_close_without_actions_is_tried_five_times_over_about_an_hour() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pm_strength import LearningSettings, mine_lessons
 from pm_strength.errors import LessonLimitError
-from pm_strength.mining import lesson_rows
+from pm_strength.mining import lesson_rows, sums
 from tests import reference
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
 from tests.benchmarks.mining_ours import recursion
@@ -315,6 +315,17 @@ def test_the_limit_names_the_dimension_that_costs_most() -> None:
         mine_lessons(
             pd.DataFrame(events), LearningSettings(n_min=1, max_lessons=140, max_dims=None), threads=1
         )
+
+
+def test_where_compiled_code_cannot_be_kept_it_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only file system, as a container may have."""
+    from numba.core import caching
+
+    def nowhere(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("cannot cache function: no locator available")
+
+    monkeypatch.setattr(caching.FunctionCache, "__init__", nowhere)
+    assert sums.compiled(lambda x: x + 1)(1) == 2
 
 
 def test_the_memory_is_a_limit_too() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,43 +33,24 @@ def test_an_unknown_action_is_an_error_that_lists_the_known(value: Any) -> None:
         canonical_action_category(value)
 
 
-@pytest.mark.parametrize(
-    ("action_type", "context", "signals", "key", "category"),
-    [
-        ("E1", {"state": "S1", "buy_flag": True}, None, "uptrend.S1.buy_flag", "entry"),
-        ("buy", {"first_dip_buy_flag": True}, None, "uptrend.Unknown.first_dip_buy", "entry"),
-        ("rebuy", {}, {"reclaimed_ema333": True}, "uptrend.Unknown.reclaimed_ema333", "entry"),
-        (
-            "entry",
-            {"reclaimed_ema333": True, "first_dip_buy_flag": True},
-            {},
-            "uptrend.Unknown.first_dip_buy",
-            "entry",
-        ),
-        ("entry", {"reclaimed_ema333": True}, {"buy_flag": True}, "uptrend.Unknown.buy_flag", "entry"),
-        ("entry", {"buy_flag": "true", "state": "S2"}, {"buy_flag": 1}, "uptrend.S2.entry", "entry"),
-        ("entry", None, None, "uptrend.Unknown.entry", "entry"),
-        ("add", {"is_dx_buy": True, "exhaustion": True}, None, "uptrend.Unknown.dx", "add"),
-        ("scale_up", {"exhaustion": True}, None, "uptrend.Unknown.exhaustion_add", "add"),
-        ("add", {"state": None}, None, "uptrend.Unknown.add", "add"),
-        ("trim", {"exhaustion": True, "at_support": True}, None, "uptrend.Unknown.exhaustion_trim", "trim"),
-        ("partial_exit", {"at_support": True}, None, "uptrend.Unknown.support_trim", "trim"),
-        ("trim", {}, None, "uptrend.Unknown.trim", "trim"),
-        ("PANIC_EXIT", {"exhaustion": True}, None, "uptrend.Unknown.panic_exit", "exit"),
-        ("cut", {"exhaustion": True}, None, "uptrend.Unknown.exhaustion_exit", "exit"),
-        ("emergency_exit", {"state": "S0"}, None, "uptrend.S0.exit", "exit"),
-        ("sell", {"pattern_family": "range", "state": "S3"}, None, "range.S3.exit", "exit"),
-    ],
+CASES = json.loads(
+    (Path(__file__).parents[2] / "supabase" / "functions" / "_shared" / "patterns.cases.json").read_text()
 )
-def test_pattern_keys(
-    action_type: str,
-    context: dict[str, Any] | None,
-    signals: dict[str, Any] | None,
-    key: str,
-    category: str,
-) -> None:
-    made = generate_canonical_pattern_key("pm", action_type, context, signals)
-    assert made == (f"module=pm|pattern_key={key}", category)
+
+
+@pytest.mark.parametrize("case", CASES["keys"], ids=lambda case: case["pattern_key"].split("=")[-1])
+def test_pattern_keys(case: dict[str, Any]) -> None:
+    """The table that the TypeScript is tested with too."""
+    made = generate_canonical_pattern_key(
+        "pm", case["action_type"], case["action_context"], case["uptrend_signals"]
+    )
+    assert made == (case["pattern_key"], case["action_category"])
+
+
+@pytest.mark.parametrize("case", CASES["errors"])
+def test_errors_name_the_field(case: dict[str, Any]) -> None:
+    with pytest.raises(PmStrengthError, match=f"^{case['error']}"):
+        generate_canonical_pattern_key(case["module"], case["action_type"], {})
 
 
 def test_a_foreign_module_and_an_unknown_action_are_errors() -> None:

@@ -18,13 +18,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class BatchPlan:
-    """How a batch of trade messages ends: what `Store.commit_trades` takes."""
+    """How a batch of trade messages ends: what `Store.commit_trades` takes.
+
+    `trade_of` says which trade a strand belongs to, where it can be told.
+    """
 
     events: list[Row] = field(default_factory=list)
     done_ids: list[int] = field(default_factory=list)
     retries: list[Row] = field(default_factory=list)
     dead: dict[str, Row] = field(default_factory=dict)
     unreadable: list[int] = field(default_factory=list)
+    trade_of: dict[str, str] = field(default_factory=dict)
 
     def bury(self, strand_id: str, code: str, reason: str) -> None:
         """Put a strand among the dead letters."""
@@ -42,7 +46,7 @@ def plan_batch(batch: Mapping[str, Any]) -> BatchPlan:
         plan.bury(fault.strand_id, "bad_strand", fault.reason)
 
     known = {row["trade_id"]: row for row in batch["events"]}
-    trade_of = {
+    trade_of = plan.trade_of = {
         strand.id: trade_id
         for trade_id, (closes, actions) in trades.items()
         for strand in (*closes, *actions)
@@ -126,7 +130,14 @@ def commit(store: Store, plan: BatchPlan) -> int:
     for msg_id in plan.unreadable:
         store.dead_letter(TRADES_QUEUE, msg_id, "message.strand_id: expected the id of a strand")
     for letter in plan.dead.values():
-        log.warning("dead letter", extra={"strand_id": letter["strand_id"], "reason": letter["reason"]})
+        trade_id = plan.trade_of.get(letter["strand_id"])
+        log.warning(
+            "dead letter",
+            extra={"strand_id": letter["strand_id"], "trade_id": trade_id, "reason": letter["reason"]},
+        )
+    if log.isEnabledFor(logging.DEBUG):
+        for trade_id in dict.fromkeys(event["trade_id"] for event in plan.events):
+            log.debug("trade captured", extra={"trade_id": trade_id})
     return added
 
 
