@@ -18,6 +18,7 @@ PRIVATE = ("ad_strands", "pattern_trade_events", "pm_dead_letters", "pm_retentio
 # what a reader may call, and how
 CALLS = {
     "resolve_pm_strength": {"pattern_key": "p", "action_category": "entry", "scope": {}},
+    "resolve_pm_strength_batch": {"requests": [], "match_limit": 0},
     "pm_strength_read_overrides": {"set_id": None, "after_id": 0, "page_size": 0},
 }
 
