@@ -102,7 +102,12 @@ def test_a_worker_mines_and_materializes_when_it_is_time(
     store.insert_strands(strands.trades(60))
     Worker(lambda: Store.connect(connection)).drain()
     assert count(db, "select count(*) from pm_overrides") == 0
-    db.execute("update pm_strength.schedule set last_slot = last_slot - interval '1 hour'")
+    # the rows in another order: what is due together must still be done one after the other
+    for job in ("materialize", "mine", "sweep"):
+        db.execute(
+            "update pm_strength.schedule set last_slot = last_slot - interval '2 hours' where job = %s",
+            (job,),
+        )
     with running(connection, WorkerOptions(job_interval_seconds=0.05)):
         wait_until(lambda: count(db, "select count(*) from pm_overrides") > 0)
     runs = db.execute("select kind, status from learning_runs order by id").fetchall()
