@@ -54,7 +54,8 @@ def main() -> None:
     try:
         app()
     except PmStrengthError as error:
-        err.print(f"[red]error:[/red] {escape(logs.redact(str(error)))}")
+        # one line, however narrow: what reads a log reads lines
+        err.print(f"[red]error:[/red] {escape(logs.redact(str(error)))}", soft_wrap=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:
         # the reader of our output has gone, as `| head` does; nothing is left to say
