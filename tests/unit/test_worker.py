@@ -143,6 +143,19 @@ def test_it_runs_until_it_is_stopped_and_survives_failures() -> None:
     assert all(store.done[-1] == ("closed",) for store in stores)
 
 
+def test_a_loop_that_breaks_ends_the_worker_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that is not the main thread's."""
+
+    def broken(self: Worker, store: Store) -> None:
+        raise ZeroDivisionError("a bug")
+
+    for step in ("_job_step", "_capture_step", "_help_step"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Worker, step, broken)
+            with pytest.raises(ZeroDivisionError, match="a bug"):
+                Worker(lambda: cast(Store, FakeStore()), OPTIONS).run()
+
+
 def test_a_permanent_failure_ends_the_run_with_its_message() -> None:
     store = FakeStore(failures=[PermanentStoreError("the key is wrong")])
     with pytest.raises(PermanentStoreError, match="the key is wrong"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -74,7 +75,7 @@ class Worker:
         self._answered = self._observed = 0.0
         self._stop = threading.Event()
         self._much_to_do = threading.Event()
-        self._failure: PermanentStoreError | None = None
+        self._failure: Exception | None = None
 
     def stop(self) -> None:
         """Ask all loops to finish what they have in hand; callable from a signal handler."""
@@ -109,7 +110,11 @@ class Worker:
             store.close()
 
     def run(self) -> None:
-        """Work until `stop`; raises `PermanentStoreError` if no further try can help."""
+        """Work until `stop`; raises `PermanentStoreError` if no further try can help.
+
+        A loop that breaks in any other way ends the worker too, with its error: half a worker would
+        look as if it worked.
+        """
         helpers = [threading.Thread(target=self._loop, args=(self._job_step,), name="jobs")]
         for number in range(1, self._options.capture_threads):
             helpers.append(
@@ -145,6 +150,13 @@ class Worker:
         return total
 
     def _loop(self, step: Callable[[Store], None]) -> None:
+        try:
+            self._go_round(step)
+        except Exception as error:
+            self._failure = error
+            self.stop()
+
+    def _go_round(self, step: Callable[[Store], None]) -> None:
         store = self._connect()
         failures = 0
         try:
@@ -156,13 +168,10 @@ class Worker:
                 except TransientStoreError as error:
                     if self._metrics is not None:
                         self._metrics.failure()
-                    pause = delay_seconds(failures, 0.0, error.retry_after)
+                    pause = delay_seconds(failures, random.random(), error.retry_after)  # noqa: S311
                     log.warning("waiting for the database", extra={"error": str(error), "seconds": pause})
                     failures += 1
                     self._stop.wait(pause)
-                except PermanentStoreError as error:
-                    self._failure = error
-                    self.stop()
         finally:
             self._beats.pop(threading.current_thread().name, None)
             store.close()
