@@ -18,6 +18,7 @@ import numpy as np
 from tests.benchmarks.mining_data import MISSING, CodedTable
 
 SUMS = ("w", "wy", "wyy", "wt", "wtt", "wty")
+TOTALS = ", ".join(f"sum({name}) as {name}" for name in SUMS)
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,27 @@ def subsets(width: int, limit: int) -> Iterator[tuple[int, ...]]:
         yield from combinations(range(width), size)
 
 
-def duckdb_direct(signed: SignedTable, n_min: int, limit: int) -> Any:
-    """A GROUP BY over the rows for each subset."""
+def _duckdb(signed: SignedTable) -> Any:
+    """A connection with the rows in a table, on one thread."""
     import duckdb
 
     connection = duckdb.connect()
     connection.execute("set threads = 1; set preserve_insertion_order = false")
     connection.register("arrays", signed.columns)
     connection.execute("create table r as select * from arrays")
-    sums = ", ".join(f"sum({name}) as {name}" for name in SUMS)
+    return connection
+
+
+def duckdb_direct(signed: SignedTable, n_min: int, limit: int) -> Any:
+    """A GROUP BY over the rows for each subset."""
+    connection = _duckdb(signed)
 
     def run() -> Result:
         parts = []
         for subset in subsets(len(signed.sizes), limit):
             there = " and ".join(f"d{d} > 0" for d in subset) or "true"
             query = (
-                f"select {_key(subset, signed.sizes)} as k, {sums} from r where {there} "
+                f"select {_key(subset, signed.sizes)} as k, {TOTALS} from r where {there} "
                 f"group by 1 having sum(w) >= {n_min - 0.5}"
             )
             parts.append((subset, connection.execute(query).fetchnumpy()))
@@ -94,13 +100,7 @@ def duckdb_direct(signed: SignedTable, n_min: int, limit: int) -> Any:
 
 def duckdb_roll_up(signed: SignedTable, n_min: int, limit: int) -> Any:
     """Each subset from the smallest result that contains it; the largest ones from the rows."""
-    import duckdb
-
-    connection = duckdb.connect()
-    connection.execute("set threads = 1; set preserve_insertion_order = false")
-    connection.register("arrays", signed.columns)
-    connection.execute("create table r as select * from arrays")
-    sums = ", ".join(f"sum({name}) as {name}" for name in SUMS)
+    connection = _duckdb(signed)
 
     def run() -> Result:
         parts, sizes = [], {}
@@ -108,7 +108,7 @@ def duckdb_roll_up(signed: SignedTable, n_min: int, limit: int) -> Any:
             source, name = _parent(subset, sizes), "s" + "_".join(map(str, subset))
             columns = "".join(f", d{d}" for d in subset)
             connection.execute(
-                f"create or replace temp table {name} as select g{columns}, {sums} "
+                f"create or replace temp table {name} as select g{columns}, {TOTALS} "
                 f"from {'r' if source is None else 's' + '_'.join(map(str, source))} group by g{columns}"
             )
             sizes[subset] = connection.execute(f"select count(*) from {name}").fetchall()[0][0]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pm_strength import LearningSettings, mine_lessons
 from pm_strength.errors import LessonLimitError
-from pm_strength.mining import lesson_rows, sums
+from pm_strength.mining import compiled, lesson_rows
 from tests import reference
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
 from tests.benchmarks.mining_ours import recursion
@@ -325,7 +325,7 @@ def test_where_compiled_code_cannot_be_kept_it_is_compiled_anew(monkeypatch: pyt
         raise RuntimeError("cannot cache function: no locator available")
 
     monkeypatch.setattr(caching.FunctionCache, "__init__", nowhere)
-    assert sums.compiled(lambda x: x + 1)(1) == 2
+    assert compiled.compiled(lambda x: x + 1)(1) == 2
 
 
 def test_the_memory_is_a_limit_too() -> None:

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from .errors import FileError
+from .settings import OUTCOME_COLUMNS
 
 _TEXTS = ("pattern_key", "action_category", "trade_id")
-OUTCOME_COLUMNS = {"rr": "rr", "roi": "rpnl_pct", "pnl_usd": "pnl_usd"}
 
 
 def read_events(path: Path, outcome: str) -> pd.DataFrame:

@@ -10,7 +10,9 @@ from typing import Any
 from .errors import SettingsError
 
 STRATEGIES = ("blend", "most_specific")
-OUTCOMES = ("rr", "roi", "pnl_usd")
+# The column of an event that holds each outcome; `roi` is that column's percent divided by 100.
+OUTCOME_COLUMNS = {"rr": "rr", "roi": "rpnl_pct", "pnl_usd": "pnl_usd"}
+OUTCOMES = tuple(OUTCOME_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,9 +17,8 @@ import numpy as np
 
 from .encode import CodeArray, CodedGroup, FloatArray, IntArray
 from .kernel import mine_group
-from .rows import count_codes, make_records, recode
+from .rows import Rows, count_codes, make_records, recode
 from .signed import sign_rows
-from .sums import Rows
 
 # Told from time to time of the share that is done; may raise to end the walk.
 Watch = Callable[[float], None]
@@ -81,6 +80,7 @@ def iceberg_cube(
     `most`. The order of the slices depends on the values alone, not on the order of the events or on
     `threads`.
     """
+    _compile(groups)
     with ThreadPoolExecutor(threads) as pool:
         prepared = list(pool.map(lambda group: _prepare(group, n_min), groups))
         tasks = _tasks(prepared, max_dims)
@@ -211,7 +211,6 @@ def _run(
         )
         return codes, sums
 
-    _compile(prepared)
     heaviest_first = np.argsort(-cost, kind="stable").tolist()
     futures = {number: pool.submit(mine, number) for number in heaviest_first}
     try:
@@ -229,16 +228,14 @@ def _run(
     return [futures[number].result() for number in range(len(tasks))]
 
 
-def _compile(prepared: Sequence[_Prepared | None]) -> None:
-    """Compile the walk in this thread, where Ctrl-C can end it; nothing is left to do if it is compiled."""
-    for group in prepared:
-        if group is not None and len(group.rows.codes):
-            rows = group.rows
-            one = Rows(rows.codes[:1], rows.records[:1], rows.trade[:1], 1, rows.cards, rows.centre)
-            mine_group(
-                one, group.root, 0, 1.0, 0, 0, np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1)
-            )
-            break
+def _compile(groups: Sequence[CodedGroup]) -> None:
+    """Compile all of it in this thread, where Ctrl-C can end it; nothing is left to do if it is compiled."""
+    for group in groups[:1]:
+        one = replace(group, codes=group.codes[:1], trade=group.trade[:1], y=group.y[:1], t=group.t[:1])
+        prepared = _prepare(one, 1)
+        assert prepared is not None  # noqa: S101 - it has a trade
+        counters = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1)
+        mine_group(prepared.rows, prepared.root, 0, 1.0, 0, 0, *counters)
 
 
 def _assemble(

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .compiled import compiled
 from .found import Found, copy_codes, resum, sums_of
-from .sums import Cells, Node, Rows, Values, W, add, compiled
+from .rows import Rows, W
+from .sums import Cells, Node, Values, add
 
 # Remaining dimensions are finished in one array while it has at most so many cells, and cells a row.
 DENSE_CELLS = 32_768

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..scopes import Scalar, TypedValue, is_dimension, typed
-from ..settings import LearningSettings
+from ..settings import OUTCOME_COLUMNS, LearningSettings
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -24,7 +24,6 @@ CodeArray = npt.NDArray[Any]
 MISSING = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS_PER_HOUR = 3_600_000_000
-_OUTCOME_COLUMN = {"rr": "rr", "roi": "rpnl_pct", "pnl_usd": "pnl_usd"}
 _REQUIRED = ("pattern_key", "action_category", "scope", "trade_id", "timestamp")
 
 
@@ -63,7 +62,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
     `baseline` is the mean outcome over these events, 0 if there is none. Raises ValueError naming
     a column that is missing.
     """
-    outcome_column = _OUTCOME_COLUMN[settings.outcome]
+    outcome_column = OUTCOME_COLUMNS[settings.outcome]
     for column in (*_REQUIRED, outcome_column):
         if column not in events.columns:
             raise ValueError(

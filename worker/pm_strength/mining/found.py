@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .sums import WT, WTT, WTY, WY, WYY, Node, Rows, T, W, Y, compiled
+from .compiled import compiled
+from .rows import WT, WTT, WTY, WY, WYY, Rows, T, W, Y
+from .sums import Cells, Node, Values
 
 # The sums of a slice: trades, mean of y, and the sums of squares and products about the means.
 N, MEAN_Y, SUM_YY, SUM_TT, SUM_TY = range(5)
@@ -93,3 +95,26 @@ def resum(rows: Rows, node: Node, first: int, codes: Any, out: Any) -> None:
             mean_y, mean_t = sum_y / out[N], sum_t / out[N]
     out[MEAN_Y] = shift_y + mean_y
     out[SUM_YY], out[SUM_TT], out[SUM_TY] = yy, tt, ty
+
+
+@compiled
+def write_values(
+    rows: Rows,
+    node: Node,
+    values: Values,
+    size: int,
+    d: int,
+    cells: Cells,
+    current: Any,
+    out: Found,
+    count: int,
+) -> tuple[Found, int]:
+    """A slice for each kept value of a dimension, from its cells."""
+    out = with_room(out, count + size)
+    for v in range(size):
+        copy_codes(current, out.codes, count)
+        out.codes[count, d] = values.original[values.offset[d] + v]
+        if not sums_of(rows.centre, cells.sums, v, out.sums, count):
+            resum(rows, node, d, out.codes[count], out.sums[count])
+        count += 1
+    return out, count

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .compiled import compiled
 from .dense import dense_cells, fill, write_dense
-from .found import Found, with_room
-from .pairs import PAIR_CELLS, PAIR_CELLS_PER_ROW, finish_pairs, gather, new_desk, pair_cells, write_values
-from .sums import Node, Rows, Values, compiled, new_cells, number_values, partition
+from .found import Found, with_room, write_values
+from .pairs import PAIR_CELLS, PAIR_CELLS_PER_ROW, finish_pairs, gather, new_desk, pair_cells
+from .rows import Rows
+from .sums import Node, Values, new_cells, number_values, partition
 
 
 class Stack(NamedTuple):

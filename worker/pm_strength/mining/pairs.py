@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .compiled import compiled
 from .found import Found, copy_codes, resum, sums_of, with_room
-from .sums import Cells, Node, Rows, Values, W, add, compiled
+from .rows import Rows, W
+from .sums import Cells, Node, Values, add
 
 # A pair's array may have this many cells a row, and some more.
 PAIR_CELLS_PER_ROW = 4
@@ -159,27 +161,4 @@ def finish_pairs(
                         if not sums_of(centre, sums, cell, found_sums, count):
                             resum(rows, node, d, found[count], found_sums[count])
                         count += 1
-    return out, count
-
-
-@compiled
-def write_values(
-    rows: Rows,
-    node: Node,
-    values: Values,
-    size: int,
-    d: int,
-    cells: Cells,
-    current: Any,
-    out: Found,
-    count: int,
-) -> tuple[Found, int]:
-    """A slice for each kept value of a dimension, from its cells."""
-    out = with_room(out, count + size)
-    for v in range(size):
-        copy_codes(current, out.codes, count)
-        out.codes[count, d] = values.original[values.offset[d] + v]
-        if not sums_of(rows.centre, cells.sums, v, out.sums, count):
-            resum(rows, node, d, out.codes[count], out.sums[count])
-        count += 1
     return out, count

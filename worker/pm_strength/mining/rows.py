@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .sums import WT, WTT, WTY, WY, WYY, T, W, Y, compiled
+from .compiled import compiled
+
+# A record: weight, then weight times y, y^2, t, t^2 and t*y; then y and t themselves.
+W, WY, WYY, WT, WTT, WTY, Y, T = range(8)
+
+
+class Rows(NamedTuple):
+    """A group: codes (rows x dimensions, `cards[d]` where dimension d is missing) and records.
+
+    A record's products are of y about `centre` and of t about some hour, its last two numbers are y
+    and t themselves. Rows from `simple` on carry no signs: they are counted once a slice for each
+    number in `trade`, by which they are sorted.
+    """
+
+    codes: Any
+    records: Any
+    trade: Any
+    simple: Any
+    cards: Any
+    centre: Any
 
 
 @compiled
@@ -38,7 +57,7 @@ def recode(codes: Any, offset: Any, cards: Any, becomes: Any) -> Any:
 
 @compiled
 def make_records(weight: Any, y: Any, t: Any, centre: float, middle: float) -> Any:
-    """The records of `sums.py`: rows x 8."""
+    """The records of so many rows, rows x 8."""
     records = np.empty((len(weight), 8))
     for i in range(len(weight)):
         w, dy, dt = weight[i], y[i] - centre, t[i] - middle

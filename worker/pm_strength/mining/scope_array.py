@@ -54,17 +54,6 @@ class ScopeArray(ExtensionArray):
         rows = np.arange(len(codes), dtype=np.int64)
         return cls([(tuple(names), tuple(values))], np.zeros(len(codes), dtype=np.int64), [codes], rows)
 
-    def dimension_counts(self) -> dict[str, int]:
-        """In how many of the scopes each dimension is."""
-        counts: dict[str, int] = {}
-        for number, (names, _) in enumerate(self._tables):
-            rows = self._row[self._table == number]
-            for name, count in zip(
-                names, (self._codes[number][rows] != MISSING).sum(axis=0).tolist(), strict=True
-            ):
-                counts[name] = counts.get(name, 0) + count
-        return counts
-
     def _scope(self, at: int) -> Scope | None:
         number = int(self._table[at])
         if number < 0:

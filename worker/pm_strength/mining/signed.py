@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .sums import compiled
+from .compiled import compiled
 
 # A trade that would become more rows than this keeps its own, and is counted once a slice.
 MAX_ROWS = 64

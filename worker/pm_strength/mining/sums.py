@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-# A record: weight, then weight times y, y^2, t, t^2 and t*y; then y and t themselves.
-W, WY, WYY, WT, WTT, WTY, Y, T = range(8)
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep the code where there is a place for it."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # a read-only file system: every process compiles anew
-        return njit(nogil=True)(function)
-
-
-class Rows(NamedTuple):
-    """A group: codes (rows x dimensions, `cards[d]` where dimension d is missing) and records.
-
-    A record's products are of y about `centre` and of t about some hour, its last two numbers are y
-    and t themselves. Rows from `simple` on carry no signs: they are counted once a slice for each
-    number in `trade`, by which they are sorted.
-    """
-
-    codes: Any
-    records: Any
-    trade: Any
-    simple: Any
-    cards: Any
-    centre: Any
+from .compiled import compiled
+from .rows import Rows, W
 
 
 class Node(NamedTuple):
