@@ -33,8 +33,8 @@ test-slow: setup ## the tests that `make test` leaves out
 
 test-all: test test-functions test-slow test-faults test-pg15 test-image ## all tests
 
-test-functions: setup ## the TypeScript that edge functions share (deno test)
-	cd supabase/functions && $(DENO) test --quiet
+test-functions: setup ## the edge functions (deno test)
+	cd supabase/functions && $(DENO) test --quiet --allow-env --allow-read
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults

@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from pm_strength.local.binaries import npm_binary
-from pm_strength.local.migrations import migrate, migrations_folder
+from pm_strength.local.migrations import migrate
 from pm_strength.local.postgres import SUPERUSER
+from pm_strength.local.project import migrations_folder
 from pm_strength.local.stack import Stack
 
 from .conftest import Database

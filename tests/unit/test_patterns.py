@@ -50,7 +50,7 @@ def test_pattern_keys(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", CASES["errors"])
 def test_errors_name_the_field(case: dict[str, Any]) -> None:
     with pytest.raises(PmStrengthError, match=f"^{case['error']}"):
-        generate_canonical_pattern_key(case["module"], case["action_type"], {})
+        generate_canonical_pattern_key(case["module"], case["action_type"], case["action_context"])
 
 
 def test_a_foreign_module_and_an_unknown_action_are_errors() -> None:

@@ -50,8 +50,8 @@ def generate_canonical_pattern_key(
     """The pattern key and the action category of an action.
 
     The key is `module=pm|pattern_key=<family>.<state>.<motif>`. Flags hold if they are true in
-    `action_context` or in `uptrend_signals`. Raises `PatternKeyError` for a module other than `pm`
-    and for an unknown action type.
+    `action_context` or in `uptrend_signals`. Raises `PatternKeyError` for a module other than `pm`,
+    for an unknown action type, and for a family or state that is neither text nor a whole number.
     """
     if module != "pm":
         raise PatternKeyError(f"module: expected 'pm', got {_shown(module)}")
@@ -61,8 +61,8 @@ def generate_canonical_pattern_key(
         raise PatternKeyError(f"action_type: {error}") from None
     context = action_context or {}
     signals = uptrend_signals or {}
-    family = context.get("pattern_family") or "uptrend"
-    state = context.get("state") or "Unknown"
+    family = _part(context, "pattern_family", "uptrend")
+    state = _part(context, "state", "Unknown")
     motif = _motif(category, action_type, context, signals)
     return f"module=pm|pattern_key={family}.{state}.{motif}", category
 
@@ -74,6 +74,23 @@ def _motif(category: str, action_type: str, context: Mapping[str, Any], signals:
         if context.get(flag) is True or signals.get(flag) is True:
             return motif
     return category
+
+
+def _part(context: Mapping[str, Any], name: str, otherwise: str) -> str:
+    value = context.get(name)
+    if value is None:
+        return otherwise
+    # 3 and 3.0 are one number, as everywhere in JSON
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < 2**53
+        and value % 1 == 0
+    ):
+        return str(int(value))
+    if not isinstance(value, str):
+        raise PatternKeyError(f"action_context.{name}: expected a text, got {_shown(value)}")
+    return value or otherwise
 
 
 def _shown(value: object) -> str:

@@ -49,8 +49,8 @@ export const generateCanonicalPatternKey = (
     throw new PatternKeyError(`action_type: expected one of ${known}, got ${shown(actionType)}`);
   }
   const context = actionContext ?? {};
-  const family = context.pattern_family || "uptrend";
-  const state = context.state || "Unknown";
+  const family = partOf(context, "pattern_family", "uptrend");
+  const state = partOf(context, "state", "Unknown");
   const motif = motifOf(category, String(actionType), context, uptrendSignals ?? {});
   return { patternKey: `module=pm|pattern_key=${family}.${state}.${motif}`, actionCategory: category };
 };
@@ -64,6 +64,15 @@ const motifOf = (
   if (actionType.toLowerCase() === "panic_exit") return "panic_exit";
   const found = MOTIFS[category].find(([flag]) => context[flag] === true || signals[flag] === true);
   return found ? found[1] : category;
+};
+
+const partOf = (context: Record<string, unknown>, name: string, otherwise: string): string => {
+  const value = context[name] ?? "";
+  if (Number.isSafeInteger(value)) return String(value);
+  if (typeof value !== "string") {
+    throw new PatternKeyError(`action_context.${name}: expected a text, got ${shown(value)}`);
+  }
+  return value || otherwise;
 };
 
 const shown = (value: unknown): string => (JSON.stringify(value) ?? String(value)).slice(0, 60);

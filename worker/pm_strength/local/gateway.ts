@@ -1,5 +1,6 @@
-// The API's front door, as a hosted project has it: takes the opaque keys and the JWTs, passes
-// /rest/v1 on to PostgREST. Configured by environment variables; knows no other host.
+// The API's front door, as a hosted project has it: takes the opaque keys and the JWTs, passes /rest/v1 on
+// to PostgREST and /functions/v1 to the edge functions, which check for themselves who calls
+// (verify_jwt = false). Configured by environment variables; knows no other host.
 
 const env = (name: string): string => {
   const value = Deno.env.get(name);
@@ -7,7 +8,8 @@ const env = (name: string): string => {
   return value;
 };
 
-const upstream = `http://127.0.0.1:${env("POSTGREST_PORT")}`;
+const postgrest = `http://127.0.0.1:${env("POSTGREST_PORT")}`;
+const functions = `http://127.0.0.1:${env("FUNCTIONS_PORT")}`;
 const anonKey = env("ANON_KEY");
 const serviceRoleKey = env("SERVICE_ROLE_KEY");
 const tokens = new Map([
@@ -43,37 +45,41 @@ const authorize = (request: Request, url: URL): string | Response => {
   return bearer; // a user's token: PostgREST checks it
 };
 
-const rest = async (request: Request, url: URL): Promise<Response> => {
-  const token = authorize(request, url);
-  if (token instanceof Response) return token;
-  url.searchParams.delete("apikey");
-  const headers = new Headers(request.headers);
+/** What another server answers to the same request, with other headers; 503 if it cannot be reached. */
+const pass = async (request: Request, target: string, headers: Headers): Promise<Response> => {
   for (const name of hopByHop) headers.delete(name);
-  headers.delete("apikey");
-  headers.set("authorization", `Bearer ${token}`);
   // buffered: streaming a body through costs 40 ms a call
   const body = request.body ? await request.arrayBuffer() : undefined;
-  const path = url.pathname.slice("/rest/v1".length) || "/";
   try {
-    const answer = await fetch(upstream + path + url.search, {
-      method: request.method,
-      headers,
-      body,
-      redirect: "manual",
-    });
+    const answer = await fetch(target, { method: request.method, headers, body, redirect: "manual" });
     const answerHeaders = new Headers(answer.headers);
     for (const name of hopByHop) answerHeaders.delete(name);
     // fetch has unpacked the body already
     answerHeaders.delete("content-encoding");
-    for (const [name, value] of Object.entries(cors)) answerHeaders.set(name, value);
     return new Response(answer.body, { status: answer.status, headers: answerHeaders });
   } catch {
     return refuse(503, "unavailable", "The API is not available.");
   }
 };
 
+const rest = async (request: Request, url: URL): Promise<Response> => {
+  const token = authorize(request, url);
+  if (token instanceof Response) return token;
+  url.searchParams.delete("apikey");
+  const headers = new Headers(request.headers);
+  headers.delete("apikey");
+  headers.set("authorization", `Bearer ${token}`);
+  const answer = await pass(request, postgrest + (url.pathname.slice("/rest/v1".length) || "/") + url.search, headers);
+  for (const [name, value] of Object.entries(cors)) answer.headers.set(name, value);
+  return answer;
+};
+
 export const handler = (request: Request): Response | Promise<Response> => {
   const url = new URL(request.url);
+  if (url.pathname.startsWith("/functions/v1/")) {
+    const target = functions + url.pathname.slice("/functions/v1".length) + url.search;
+    return pass(request, target, new Headers(request.headers));
+  }
   if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: cors });
   if (url.pathname === "/health") return Response.json({ status: "ok" });
   if (url.pathname === "/rest/v1" || url.pathname.startsWith("/rest/v1/")) return rest(request, url);

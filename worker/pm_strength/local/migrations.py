@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import StackError
+from .project import migrations_folder
 
 # As the CLI keeps it, so that `supabase migration list` and `db push` agree with us.
 _HISTORY = """
@@ -13,16 +14,6 @@ create table if not exists supabase_migrations.schema_migrations (version text n
 alter table supabase_migrations.schema_migrations add column if not exists statements text[];
 alter table supabase_migrations.schema_migrations add column if not exists name text;
 """
-
-
-def migrations_folder() -> Path:
-    """The project's migrations: beside the source in a checkout, inside the package when installed."""
-    installed = Path(__file__).parent / "migrations"
-    checkout = Path(__file__).parents[3] / "supabase" / "migrations"
-    for folder in (checkout, installed):
-        if folder.is_dir():
-            return folder
-    raise StackError(f"There are no migrations in {checkout} or {installed}: install the package again.")
 
 
 def migrate(db_url: str, folder: Path | None = None) -> list[str]:

@@ -1,19 +1,25 @@
-"""The stack's two services in front of Postgres: PostgREST and the gateway."""
+"""The stack's services in front of Postgres: PostgREST, the edge functions and the gateway."""
 
 from __future__ import annotations
 
+import json
+import os
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 
 from ..errors import StackError
-from .binaries import deno_bin, postgrest_bin
+from .binaries import deno_bin, fetch_packages, postgrest_bin
 from .keys import StackKeys
 from .process import Daemon, tail, wait_until
+from .project import functions_folder
 
 READY_SECONDS = 20.0
 MAX_ROWS = 1000
+# What a hosted project keeps as the functions' secrets.
+FUNCTION_SECRETS = ("PM_STRENGTH_BOT_TOKEN", "PM_STRENGTH_CORS_ORIGINS")
 
 
 def start_postgrest(folder: Path, port: int, admin_port: int, db_url: str, keys: StackKeys) -> Daemon:
@@ -40,19 +46,53 @@ def start_postgrest(folder: Path, port: int, admin_port: int, db_url: str, keys:
     return _ready("PostgREST", daemon, f"http://127.0.0.1:{admin_port}/ready", log)
 
 
-def start_gateway(folder: Path, port: int, postgrest_port: int, keys: StackKeys) -> Daemon:
-    """The gateway that takes a project's keys."""
-    log = folder / "gateway.log"
-    script = Path(str(resources.files(__package__).joinpath("gateway.ts")))
+def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> Daemon:
+    """The edge functions, each loaded when it is first called.
+
+    They get a project's variables by the names that a hosted one gives them, and those of ours that
+    are set here (`PM_STRENGTH_BOT_TOKEN`, `PM_STRENGTH_CORS_ORIGINS`).
+    """
+    log = folder / "functions.log"
+    functions = functions_folder()
+    fetch_packages(functions)
+    ours = {name: value for name, value in os.environ.items() if name in FUNCTION_SECRETS}
     daemon = Daemon.spawn(
         [
-            *(deno_bin(), "run", "--no-config", "--no-lock", "--no-prompt", "--cached-only"),
-            *(f"--allow-net=127.0.0.1:{port},127.0.0.1:{postgrest_port}", "--allow-env", script),
+            *(deno_bin(), "run", "--no-lock", "--no-prompt", "--cached-only", "--no-check"),
+            *("--config", functions / "deno.json", "--allow-env", f"--allow-read={functions}"),
+            *(f"--allow-net=127.0.0.1:{port},{api_url.removeprefix('http://')}", _script("functions.ts")),
         ],
         log,
         {
-            "GATEWAY_PORT": str(port),
-            "POSTGREST_PORT": str(postgrest_port),
+            "FUNCTIONS_PORT": str(port),
+            "FUNCTIONS_FOLDER": str(functions),
+            "SUPABASE_URL": api_url,
+            "SUPABASE_ANON_KEY": keys.anon_key,
+            "SUPABASE_SERVICE_ROLE_KEY": keys.service_role_key,
+            "SUPABASE_PUBLISHABLE_KEYS": json.dumps({"default": keys.publishable_key}),
+            "SUPABASE_SECRET_KEYS": json.dumps({"default": keys.secret_key}),
+            "PM_STRENGTH_JWT_SECRET": keys.jwt_secret,
+            "NO_COLOR": "1",
+            **ours,
+        },
+    )
+    return _ready("The functions", daemon, f"http://127.0.0.1:{port}/", log)
+
+
+def start_gateway(folder: Path, ports: Mapping[str, int], keys: StackKeys) -> Daemon:
+    """The gateway that takes a project's keys."""
+    log = folder / "gateway.log"
+    reached = ",".join(f"127.0.0.1:{ports[name]}" for name in ("api", "rest", "functions"))
+    daemon = Daemon.spawn(
+        [
+            *(deno_bin(), "run", "--no-config", "--no-lock", "--no-prompt", "--cached-only"),
+            *(f"--allow-net={reached}", "--allow-env", _script("gateway.ts")),
+        ],
+        log,
+        {
+            "GATEWAY_PORT": str(ports["api"]),
+            "POSTGREST_PORT": str(ports["rest"]),
+            "FUNCTIONS_PORT": str(ports["functions"]),
             "ANON_KEY": keys.anon_key,
             "SERVICE_ROLE_KEY": keys.service_role_key,
             "PUBLISHABLE_KEY": keys.publishable_key,
@@ -60,7 +100,7 @@ def start_gateway(folder: Path, port: int, postgrest_port: int, keys: StackKeys)
             "NO_COLOR": "1",
         },
     )
-    return _ready("The gateway", daemon, f"http://127.0.0.1:{port}/health", log)
+    return _ready("The gateway", daemon, f"http://127.0.0.1:{ports['api']}/health", log)
 
 
 def answers(url: str) -> bool:
@@ -70,6 +110,10 @@ def answers(url: str) -> bool:
             return bool(answer.status < 300)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _script(name: str) -> Path:
+    return Path(str(resources.files(__package__).joinpath(name)))
 
 
 def _ready(name: str, daemon: Daemon, url: str, log: Path) -> Daemon:

@@ -19,11 +19,13 @@ from .keys import StackKeys
 from .migrations import migrate
 from .postgres import Postgres
 from .process import Daemon
-from .services import start_gateway, start_postgrest
+from .services import start_functions, start_gateway, start_postgrest
 
 # As `supabase start` uses them, if they are free.
-PREFERRED_PORTS = {"api": 54321, "db": 54322, "rest": 54331, "rest_admin": 54332}
-SERVICES = ("postgrest", "gateway")
+PREFERRED_PORTS = {"api": 54321, "db": 54322, "rest": 54331, "rest_admin": 54332, "functions": 54333}
+SERVICES = ("postgrest", "functions", "gateway")
+# Which services look for the one on a port.
+_LOOKS_FOR = {"rest": ("gateway",), "functions": ("gateway",), "api": ("functions",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class Stack:
         return self._status_of(state) if self._postgres(state).is_running() else None
 
     def restart(self, part: str, *, crash: bool = False) -> None:
-        """Stop and start postgres, postgrest or gateway; with `crash` without letting it finish."""
+        """Stop and start postgres or a service; with `crash` without letting it finish."""
         self.stop_part(part, crash=crash)
         state = self._require()
         if part == "postgres":
@@ -107,7 +109,7 @@ class Stack:
             self._start_service(part, state)
 
     def stop_part(self, part: str, *, crash: bool = False) -> None:
-        """Stop postgres, postgrest or gateway alone; `up` starts it again."""
+        """Stop postgres or a service alone; `up` starts it again."""
         state = self._require()
         if part == "postgres":
             self._postgres(state).stop("immediate" if crash else "fast")
@@ -136,8 +138,10 @@ class Stack:
         if name == "postgrest":
             url = self._postgres(state).url("authenticator")
             daemon = start_postgrest(self.directory, ports["rest"], ports["rest_admin"], url, keys)
+        elif name == "functions":
+            daemon = start_functions(self.directory, ports["functions"], self._api_url(state), keys)
         else:
-            daemon = start_gateway(self.directory, ports["api"], ports["rest"], keys)
+            daemon = start_gateway(self.directory, ports, keys)
         state["daemons"][name] = daemon.to_dict()
         self._write(state)
 
@@ -159,18 +163,22 @@ class Stack:
         return postgres_bin(self._pg_bin)
 
     def _status_of(self, state: dict[str, Any]) -> StackStatus:
-        return StackStatus(
-            f"http://127.0.0.1:{state['ports']['api']}",
-            self._postgres(state).url(),
-            StackKeys(**state["keys"]),
-        )
+        return StackStatus(self._api_url(state), self._postgres(state).url(), StackKeys(**state["keys"]))
+
+    def _api_url(self, state: dict[str, Any]) -> str:
+        return f"http://127.0.0.1:{state['ports']['api']}"
 
     # ports
 
     def _choose_ports(self, state: dict[str, Any]) -> None:
         """Keep the ports of last time where they are ours or free; find free ones for the others."""
         ports: dict[str, int] = state["ports"]
-        owners = {"api": "gateway", "rest": "postgrest", "rest_admin": "postgrest"}
+        owners = {
+            "api": "gateway",
+            "rest": "postgrest",
+            "rest_admin": "postgrest",
+            "functions": "functions",
+        }
         for name, preferred in PREFERRED_PORTS.items():
             current = ports.get(name)
             if name == "db":
@@ -182,9 +190,10 @@ class Stack:
             taken = {port for other, port in ports.items() if other != name}
             wanted = current or preferred
             ports[name] = wanted if wanted not in taken and _is_free(wanted) else _free_port(taken)
-            if name == "rest" and current not in (None, ports[name]):
-                # the gateway that still runs looks for PostgREST where it was
-                self._stop_service("gateway", state)
+            if current not in (None, ports[name]):
+                # those that still run look for it where it was
+                for service in _LOOKS_FOR.get(name, ()):
+                    self._stop_service(service, state)
 
     # state
 

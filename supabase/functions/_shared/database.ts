@@ -1,0 +1,116 @@
+// The database as the functions see it: the one file here that names tables and functions.
+
+import { PostgrestClient } from "@supabase/postgrest-js";
+import type { Caller } from "./auth.ts";
+import type { Database as Schema } from "./database.types.ts";
+import type { Environment } from "./environment.ts";
+import { forbidden, HttpError, invalid, unavailable } from "./errors.ts";
+
+export type Row = Record<string, unknown>;
+export type Resolution = {
+  multiplier: number;
+  reason: string;
+  matched: number;
+  matches: Row[];
+  run_id: number | null;
+  as_of: string | null;
+};
+export type ResolveRequest = {
+  pattern_key: string;
+  action_category: string;
+  scope: Row;
+  strategy: string | null;
+};
+
+// A project ends its calls after 8 s; what has not answered by then does not answer.
+const TIMEOUT_MS = 9_000;
+// After so long a batch ends early, well before it would be cut and lost.
+const BATCH_BUDGET_MS = 5_000;
+
+const RUN_COLUMNS =
+  "id, kind, status, started_at, finished_at, source_run_id, events, trades, lessons, overrides, baseline, warning, error";
+
+/** The calls that the functions make, with the rights of the caller. All of them are safe to repeat. */
+export class Database {
+  readonly #client: PostgrestClient<Schema>;
+
+  constructor(environment: Environment, caller: Caller) {
+    const user = caller.kind === "user";
+    const apikey = user ? environment.publicKey : environment.serviceKey;
+    const token = user ? caller.token : environment.serviceKey;
+    this.#client = new PostgrestClient<Schema>(`${environment.url}/rest/v1`, {
+      headers: { apikey, authorization: `Bearer ${token}` },
+      timeout: TIMEOUT_MS,
+      // whoever called tries again; a bot should not wait here for a database that is down
+      retry: false,
+    });
+  }
+
+  /** Insert strands whose id is not there yet, all or none; returns how many were new. */
+  async insertStrands(rows: Row[]): Promise<number> {
+    const inserted = await rowsOf(
+      this.#client.from("ad_strands")
+        // an existing table may have other columns than ours
+        .upsert(rows as never[], { onConflict: "id", ignoreDuplicates: true, defaultToNull: false })
+        .select("id"),
+    );
+    return (inserted as unknown[]).length;
+  }
+
+  /** What each request resolves to, in their order. */
+  async resolve(requests: ResolveRequest[], matchLimit: number): Promise<Resolution[]> {
+    const answers: Resolution[] = [];
+    while (answers.length < requests.length) {
+      const some = await rowsOf(
+        this.#client.rpc("resolve_pm_strength_batch", {
+          requests: requests.slice(answers.length) as never,
+          match_limit: matchLimit,
+          budget_ms: BATCH_BUDGET_MS,
+        }),
+      ) as Resolution[];
+      if (some.length === 0) throw unavailable();
+      answers.push(...some);
+    }
+    return answers;
+  }
+
+  /** {queues: [{queue, depth, due, oldest_age_seconds}], dead_letters}. */
+  async queueStatus(): Promise<Row> {
+    return await rowsOf(this.#client.rpc("pm_strength_queue_status")) as Row;
+  }
+
+  /** The newest runs first. */
+  async runs(limit: number): Promise<Row[]> {
+    const runs = this.#client.from("learning_runs").select(RUN_COLUMNS).order("id", { ascending: false });
+    return await rowsOf(runs.limit(limit)) as Row[];
+  }
+
+  /** Queue a job in place of one of its kind that waits; returns its message. */
+  async enqueueJob(job: string): Promise<number> {
+    return await rowsOf(this.#client.rpc("pm_strength_enqueue_job", { job })) as number;
+  }
+}
+
+type Result = { data: unknown; error: { code?: string; message: string } | null; status: number };
+
+const rowsOf = async (query: PromiseLike<Result>): Promise<unknown> => {
+  const { data, error, status } = await query;
+  if (error !== null) throw failure(status, error.code ?? "", error.message);
+  return data;
+};
+
+/** What a failed call means for the caller. */
+export const failure = (status: number, code: string, message: string): HttpError => {
+  // no answer, a server that is starting or busy, a cut connection, a schema that is being reloaded
+  const passing = status === 0 || status >= 500 || [408, 429].includes(status) || code === "" ||
+    /^(08|53|55|57|40)/.test(code) || /^PGRST(00|20[0-5])/.test(code);
+  if (code === "PGRST204") {
+    const column = /the '(.*)' column/s.exec(message)?.[1] ?? "";
+    return invalid([{ path: [column], message: "expected a column of ad_strands" }]);
+  }
+  if (passing) return unavailable();
+  if (status === 401 || status === 403 || code === "42501") {
+    return forbidden("The database does not let this key or token do that.");
+  }
+  return invalid([{ path: [], message }]);
+};

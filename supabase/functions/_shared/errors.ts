@@ -1,0 +1,35 @@
+// What a function answers instead of a result: one shape for all of them.
+
+export type Issue = { path: (string | number)[]; message: string };
+
+/** An answer other than success; `message` and `issues` go to the caller. */
+export class HttpError extends Error {
+  readonly issues: Issue[];
+  readonly headers: Record<string, string>;
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    more: { issues?: Issue[]; headers?: Record<string, string> } = {},
+  ) {
+    super(message);
+    this.issues = more.issues ?? [];
+    this.headers = more.headers ?? {};
+  }
+}
+
+export const unauthorized = (message: string): HttpError =>
+  new HttpError(401, "unauthorized", message, { headers: { "www-authenticate": "Bearer" } });
+
+export const forbidden = (message: string): HttpError => new HttpError(403, "forbidden", message);
+
+/** The body is JSON, and not what it should be. */
+export const invalid = (issues: Issue[]): HttpError =>
+  new HttpError(422, "invalid", `${issues.length} field${issues.length === 1 ? " is" : "s are"} wrong`, {
+    issues,
+  });
+
+/** Another try may succeed: nothing says that anything is wrong with the request. */
+export const unavailable = (message = "The database cannot be reached."): HttpError =>
+  new HttpError(503, "unavailable", message, { headers: { "retry-after": "1" } });

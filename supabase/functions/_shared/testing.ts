@@ -1,0 +1,86 @@
+// For tests: a function's handler as its index.ts gives it to Deno.serve, in an environment and with a
+// database of the test's own.
+
+export type Handler = (request: Request) => Promise<Response>;
+export type Seen = { url: URL; method: string; headers: Headers; body: unknown };
+
+export const SECRET = "a secret of the project that signs its tokens";
+export const ENVIRONMENT = {
+  SUPABASE_URL: "http://project.test",
+  SUPABASE_SECRET_KEYS: '{"other": "sb_secret_other", "default": "sb_secret_default"}',
+  SUPABASE_PUBLISHABLE_KEYS: '{"default": "sb_publishable_default"}',
+  SUPABASE_SERVICE_ROLE_KEY: "legacy.service.key",
+  SUPABASE_ANON_KEY: "legacy.anon.key",
+  PM_STRENGTH_BOT_TOKEN: "token-of-a-bot,token-of-another-bot",
+  PM_STRENGTH_JWT_SECRET: SECRET,
+  PM_STRENGTH_CORS_ORIGINS: "https://app.test,https://other.test",
+};
+
+/** The handler of a function, in `ENVIRONMENT` unless told otherwise. */
+export const handlerOf = async (name: string, environment: Record<string, string> = {}): Promise<Handler> => {
+  for (const [key, value] of Object.entries({ ...ENVIRONMENT, ...environment })) Deno.env.set(key, value);
+  let given: Handler | undefined;
+  const serve = Object.getOwnPropertyDescriptor(Deno, "serve")!;
+  Object.defineProperty(Deno, "serve", {
+    value: (handler: Handler) => void (given = handler),
+    configurable: true,
+  });
+  try {
+    // loaded anew each time: a module is run once
+    await import(new URL(`../${name}/index.ts?${crypto.randomUUID()}`, import.meta.url).href);
+  } finally {
+    Object.defineProperty(Deno, "serve", serve);
+  }
+  return given!;
+};
+
+/** Answer what the function asks of the network while `work` runs; returns what it asked. */
+export const withNetwork = async (
+  answer: (seen: Seen) => Response | Promise<Response>,
+  work: () => Promise<void>,
+): Promise<Seen[]> => {
+  const seen: Seen[] = [];
+  const real = globalThis.fetch;
+  globalThis.fetch = async (input, init) => {
+    const request = new Request(input, init);
+    const text = await request.text();
+    const one = {
+      url: new URL(request.url),
+      method: request.method,
+      headers: request.headers,
+      body: text ? JSON.parse(text) : undefined,
+    };
+    seen.push(one);
+    return await answer(one);
+  };
+  try {
+    await work();
+  } finally {
+    globalThis.fetch = real;
+  }
+  return seen;
+};
+
+/** While `work` runs the database cannot be reached. */
+export const withoutNetwork = (work: () => Promise<void>): Promise<Seen[]> =>
+  withNetwork(() => Promise.reject(new TypeError("connection refused")), work);
+
+export const post = (body: unknown, headers: Record<string, string> = {}, query = ""): Request =>
+  new Request(`http://localhost/function${query}`, {
+    method: "POST",
+    headers: { apikey: "sb_secret_default", "content-type": "application/json", ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+
+/** What was logged while `work` ran. */
+export const logged = async (work: () => Promise<void>): Promise<string> => {
+  const lines: string[] = [];
+  const real = console.log;
+  console.log = (...parts: unknown[]) => void lines.push(parts.join(" "));
+  try {
+    await work();
+  } finally {
+    console.log = real;
+  }
+  return lines.join("\n");
+};

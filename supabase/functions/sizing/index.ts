@@ -1,0 +1,59 @@
+// POST /functions/v1/sizing: how big an action should be, for one request or up to 1,000.
+
+import { Database, type Resolution } from "../_shared/database.ts";
+import { type Answer, type Call, endpoint } from "../_shared/endpoint.ts";
+import { HttpError, invalid } from "../_shared/errors.ts";
+import { answerOf, type Item, MAX_REQUESTS, readItem } from "./sizing.ts";
+
+// As many as resolve_pm_strength shows.
+const SHOWN_MATCHES = 20;
+const MAX_MATCHES = 1000;
+
+const answer = async (call: Call): Promise<Answer> => {
+  const many = Array.isArray(call.body);
+  const bodies: unknown[] = many ? call.body as unknown[] : [call.body];
+  if (bodies.length > MAX_REQUESTS) {
+    throw invalid([{ path: [], message: `expected at most ${MAX_REQUESTS} requests, got ${bodies.length}` }]);
+  }
+  const shown = matchLimit(call.url);
+  const items = bodies.map(readItem);
+  const { resolutions, headers } = await resolve(call, items, shown);
+  let next = 0;
+  const answers = items.map((item) => {
+    if (item.request === null) return answerOf(item, null);
+    return answerOf(item, resolutions?.[next++] ?? null, "unavailable");
+  });
+  return { status: 200, body: many ? answers : answers[0], headers };
+};
+
+/** What the good requests resolve to. A database that is down is no error here: a bot must not stop for it. */
+const resolve = async (
+  { environment, caller }: Call,
+  items: Item[],
+  shown: number,
+): Promise<{ resolutions: Resolution[] | null; headers: Record<string, string> }> => {
+  const requests = items.flatMap((item) => item.request === null ? [] : [item.request]);
+  try {
+    const resolutions = requests.length === 0
+      ? []
+      : await new Database(environment, caller).resolve(requests, shown);
+    return { resolutions, headers: {} };
+  } catch (error) {
+    if (!(error instanceof HttpError && error.code === "unavailable")) throw error;
+    return { resolutions: null, headers: { "x-pm-strength": "unavailable" } };
+  }
+};
+
+const matchLimit = (url: URL): number => {
+  const given = url.searchParams.get("matches");
+  if (given === null) return SHOWN_MATCHES;
+  const wanted = /^\d{1,4}$/.test(given) ? Number(given) : Infinity;
+  if (wanted > MAX_MATCHES) {
+    throw invalid([{ path: ["matches"], message: `expected a number from 0 to ${MAX_MATCHES}` }]);
+  }
+  return wanted;
+};
+
+Deno.serve(endpoint("sizing", {
+  POST: { callers: ["service", "user"], maxBytes: 8 * 1024 * 1024, answer },
+}));

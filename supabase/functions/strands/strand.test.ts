@@ -1,0 +1,160 @@
+import assert from "node:assert/strict";
+import { parseJson } from "../_shared/json.ts";
+import { handlerOf, logged, post, withNetwork, withoutNetwork } from "../_shared/testing.ts";
+import { readStrands } from "./strand.ts";
+
+type Case = { name: string; path: (string | number)[] | null; strand: Record<string, unknown> };
+const CASES = parseJson(await Deno.readTextFile(new URL("./strand.cases.json", import.meta.url))) as Case[];
+
+const GOOD = CASES.find(({ path }) => path === null)!.strand;
+const pathsOf = (body: unknown) => {
+  const read = readStrands(body);
+  return "issues" in read ? read.issues.map(({ path }) => path) : [];
+};
+
+for (const { name, path, strand } of CASES) {
+  Deno.test(`${name} is ${path === null ? "taken" : `refused at ${path.join(".").slice(0, 60)}`}`, () => {
+    assert.deepEqual(pathsOf(strand), path === null ? [] : [path]);
+  });
+}
+
+for (
+  const [field, value] of [
+    ["id", undefined],
+    ["id", ""],
+    ["id", null],
+    ["id", 1.5],
+    ["id", "x".repeat(501)],
+    ["module", undefined],
+    ["module", ""],
+    ["kind", 5],
+    ["content", undefined],
+    ["content", "{}"],
+    ["content", []],
+    ["symbol", 5],
+    ["timeframe", {}],
+    ["position_id", true],
+    ["created_at", "soon"],
+    ["created_at", 5],
+  ] as const
+) {
+  Deno.test(`${field} ${JSON.stringify(value)?.slice(0, 20)} is named`, () => {
+    assert.deepEqual(pathsOf({ ...GOOD, [field]: value }), [[field]]);
+    assert.deepEqual(pathsOf([GOOD, { ...GOOD, [field]: value }]), [[1, field]]);
+  });
+}
+
+for (const value of [null, 5, "x", true, []]) {
+  Deno.test(`${JSON.stringify(value)} in an array is no strand`, () =>
+    assert.deepEqual(pathsOf([value]), [[0]]));
+}
+
+Deno.test("other modules and kinds hold what they like, and more columns", () => {
+  assert.deepEqual(pathsOf({ id: 1, module: "dm", kind: "position_closed", content: {}, mood: "good" }), []);
+  assert.deepEqual(pathsOf({ id: "1", module: "pm", kind: "note", content: { trade_summary: 5 } }), []);
+});
+
+Deno.test("what jsonb cannot hold is found where it is", () => {
+  const content = { a: [{ b: "x\u0000" }], c: { "\ud800": 1 } };
+  assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content }).sort(), [
+    ["content", "a", 0, "b"],
+    ["content", "c", "\ufffd"],
+  ]);
+  assert.deepEqual(pathsOf(parseJson('{"id": "1", "module": "m", "kind": "k", "content": {"a": 1e400}}')), [[
+    "content",
+    "a",
+  ]]);
+});
+
+Deno.test("depth has an end", () => {
+  const nested = (levels: number) => parseJson(`{"a":`.repeat(levels) + "1" + "}".repeat(levels));
+  assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content: nested(190) }), []);
+  assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content: nested(300) }), [[]]);
+});
+
+Deno.test("every bad field of every strand is told", () => {
+  const close = { ...GOOD, content: { trade_summary: { rr: "1", trimmed: 1 }, entry_context: [] } };
+  assert.deepEqual(pathsOf([GOOD, { ...close, id: "t" }, { ...GOOD, id: "" }]), [
+    [1, "content", "trade_summary", "rr"],
+    [1, "content", "trade_summary", "trimmed"],
+    [1, "content", "entry_context"],
+    [2, "id"],
+  ]);
+});
+
+Deno.test("an id twice is a retry if the strand is the same, else an error", () => {
+  assert.deepEqual(pathsOf([GOOD, { ...GOOD }]), []);
+  assert.deepEqual(pathsOf([GOOD, { ...GOOD, symbol: "other" }]), [[1, "id"]]);
+});
+
+Deno.test("a thousand and no more", () => {
+  const strands = (count: number) => Array.from({ length: count }, (_, n) => ({ ...GOOD, id: `${n}` }));
+  assert.deepEqual(pathsOf(strands(1000)), []);
+  assert.deepEqual(pathsOf(strands(1001)), [[]]);
+});
+
+Deno.test("strands go to the table as they are, once for each id", async () => {
+  const handler = await handlerOf("strands");
+  const body = `[{"id": "1", "module": "m", "kind": "k", "content": {"n": 0.12345678901234567890}},
+    {"id": "2", "module": "m", "kind": "k", "content": {}, "symbol": "BTC"}]`;
+  let sent = "";
+  const seen = await withNetwork(() => Response.json([{ id: "1" }], { status: 201 }), async () => {
+    const fetched = globalThis.fetch;
+    globalThis.fetch = async (input, init) => {
+      sent = String(init?.body);
+      return await fetched(input, init);
+    };
+    await logged(async () => {
+      const answer = await handler(post(body, { apikey: "", authorization: "Bearer token-of-another-bot" }));
+      assert.equal(answer.status, 201);
+      assert.deepEqual(await answer.json(), { inserted: 1, duplicates: 1 });
+    });
+  });
+  assert.equal(seen.length, 1);
+  const { url, headers } = seen[0]!;
+  assert.equal(url.pathname, "/rest/v1/ad_strands");
+  assert.equal(url.searchParams.get("on_conflict"), "id");
+  assert.match(headers.get("prefer") ?? "", /resolution=ignore-duplicates/);
+  assert.match(headers.get("prefer") ?? "", /missing=default/);
+  // with the project's own key: the bot has none
+  assert.equal(headers.get("apikey"), "sb_secret_default");
+  assert.match(sent, /0\.12345678901234567890/);
+});
+
+Deno.test("nothing is written where a strand is bad, and nothing where there is none", async () => {
+  const handler = await handlerOf("strands");
+  const seen = await withoutNetwork(async () => {
+    await logged(async () => {
+      const bad = await handler(post([GOOD, { ...GOOD, id: 1.5 }]));
+      assert.equal(bad.status, 422);
+      assert.deepEqual((await bad.json()).issues.map(({ path }: { path: unknown }) => path), [[1, "id"]]);
+      const none = await handler(post([]));
+      assert.deepEqual([none.status, await none.json()], [201, { inserted: 0, duplicates: 0 }]);
+    });
+  });
+  assert.deepEqual(seen, []);
+});
+
+Deno.test("a database that is down asks to try again", async () => {
+  const handler = await handlerOf("strands");
+  await withoutNetwork(async () => {
+    await logged(async () => {
+      const answer = await handler(post(GOOD));
+      assert.deepEqual([answer.status, answer.headers.get("retry-after")], [503, "1"]);
+      assert.equal((await answer.json()).code, "unavailable");
+    });
+  });
+});
+
+Deno.test("a user may not insert, with the claim to read neither", async () => {
+  const { SignJWT } = await import("jose");
+  const { SECRET } = await import("../_shared/testing.ts");
+  const token = await new SignJWT({ role: "authenticated", app_metadata: { pm_strength: "read" } })
+    .setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(SECRET));
+  const handler = await handlerOf("strands");
+  await logged(async () => {
+    const answer = await handler(post(GOOD, { authorization: `Bearer ${token}` }));
+    assert.equal(answer.status, 403);
+    await answer.body?.cancel();
+  });
+});

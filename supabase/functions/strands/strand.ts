@@ -1,0 +1,219 @@
+// Whether strands can be inserted and learned from: every field that capture would refuse, named here
+// before anything is written. `strand.cases.json` holds capture to the same answers.
+
+import { z } from "zod";
+import { canonicalActionCategory } from "../_shared/patterns.ts";
+import type { Issue } from "../_shared/errors.ts";
+import { expected, issuesOf } from "../_shared/fields.ts";
+import { finite, isObject, LongNumber, shown, unstorable } from "../_shared/json.ts";
+import { scopeIssues } from "./scope.ts";
+
+export const MAX_STRANDS = 1000;
+const MAX_ID = 500;
+const MAX_PATTERN_KEY = 500;
+// Deeper than any strand, and well within what Postgres and the worker can read.
+const MAX_DEPTH = 200;
+
+type Row = Record<string, unknown>;
+type Path = (string | number)[];
+type Report = (path: Path, message: string) => void;
+
+const text = z.string(expected("a text")).min(1, expected("a text that is not empty"));
+const optionalText = z.string(expected("a text or null")).nullish();
+const isId = (value: unknown): boolean =>
+  typeof value === "string"
+    ? value !== "" && length(value) <= MAX_ID
+    : typeof value === "number"
+    ? Number.isInteger(value)
+    // a bigint column holds more than a double does
+    : value instanceof LongNumber && /^-?\d{1,18}$/.test(value.source);
+
+const strand = z.looseObject({
+  id: z.custom((value) => isId(value), expected(`a text of 1 to ${MAX_ID} characters, or an integer`)),
+  module: text,
+  kind: text,
+  content: z.custom(isObject, expected("an object")),
+  symbol: optionalText,
+  timeframe: optionalText,
+  position_id: optionalText,
+  trade_id: optionalText,
+  created_at: z.custom((value) => isTime(value), expected("an ISO 8601 time or null")).nullish(),
+}, expected("a strand, which is an object"));
+
+/** The strands of a body, one or an array of them; or what is wrong with it, field by field. */
+export const readStrands = (body: unknown): { strands: Row[] } | { issues: Issue[] } => {
+  const many = Array.isArray(body);
+  const given: unknown[] = many ? body : [body];
+  if (given.length > MAX_STRANDS) {
+    return {
+      issues: [{ path: [], message: `expected at most ${MAX_STRANDS} strands, got ${given.length}` }],
+    };
+  }
+  const issues: Issue[] = [];
+  const seen = new Map<string, string>();
+  given.forEach((value, index) => {
+    const told = new Set<string>();
+    const report: Report = (path, message) => {
+      // a field is told once, by the first rule that it breaks
+      if (!told.has(JSON.stringify(path))) issues.push({ path: many ? [index, ...path] : path, message });
+      told.add(JSON.stringify(path));
+    };
+    const row = checkRow(value, report);
+    if (row === null) return;
+    const id = String(row.id instanceof LongNumber ? row.id.source : row.id);
+    const same = JSON.stringify(row);
+    const before = seen.get(id);
+    if (before !== undefined && before !== same) {
+      report(["id"], `expected an id of its own, got ${shown(id)} twice`);
+    }
+    seen.set(id, same);
+  });
+  return issues.length > 0 ? { issues } : { strands: given as Row[] };
+};
+
+const checkRow = (value: unknown, report: Report): Row | null => {
+  const depth = checkStorable(value, report);
+  if (depth > MAX_DEPTH) {
+    report([], `expected at most ${MAX_DEPTH} levels, got more`);
+    return null;
+  }
+  const checked = strand.safeParse(value);
+  if (!checked.success) {
+    for (const { path, message } of issuesOf(checked.error)) report(path, message);
+    return null;
+  }
+  const row = value as Row;
+  if (row.module === "pm") checkLearnable(row, row.content as Row, report);
+  return row;
+};
+
+const checkLearnable = (row: Row, content: Row, report: Report): void => {
+  if (row.kind === "position_closed") {
+    checkTrade(row, content, report);
+    checkClose(content, report);
+  } else if (row.kind === "pm_action" && content.pattern_key != null && content.action_category != null) {
+    // one without both makes no event, and may hold what it likes
+    checkTrade(row, content, report);
+    checkAction(content, report);
+  }
+};
+
+const checkTrade = (row: Row, content: Row, report: Report): void => {
+  const given = [[["trade_id"], row.trade_id], [["content", "trade_id"], content.trade_id]] as [
+    Path,
+    unknown,
+  ][];
+  const [column, inner] = given.map(([path, value]) => {
+    if (value == null) return null;
+    const digits = typeof value === "string" && value.length <= 36
+      ? value.replaceAll("-", "").toLowerCase()
+      : "";
+    if (/^[0-9a-f]{32}$/.test(digits)) return digits;
+    report(path, `expected a uuid, got ${shown(value)}`);
+    return undefined;
+  });
+  if (column === null && inner === null) {
+    report(["trade_id"], "expected a uuid here or in content.trade_id, got nothing");
+  }
+  if (column && inner && column !== inner) {
+    report(["trade_id"], `expected the uuid that content.trade_id has, got ${shown(row.trade_id)}`);
+  }
+};
+
+const checkClose = (content: Row, report: Report): void => {
+  const summary = content.trade_summary;
+  if (!isObject(summary)) {
+    report(["content", "trade_summary"], `expected an object, got ${shown(summary)}`);
+  } else {
+    const check = (names: string[], good: (value: unknown) => boolean, what: string) => {
+      for (const name of names) {
+        if (!good(summary[name])) {
+          report(["content", "trade_summary", name], `expected ${what}, got ${shown(summary[name])}`);
+        }
+      }
+    };
+    check(["rr"], (value) => finite(value) !== null, "a finite number");
+    check(
+      ["pnl_usd", "rpnl_pct"],
+      (value) => value == null || finite(value) !== null,
+      "a finite number or null",
+    );
+    check(
+      ["trimmed", "reached_s3"],
+      (value) => value == null || typeof value === "boolean",
+      "true, false or null",
+    );
+    check(["exit_timestamp"], (value) => value == null || isTime(value), "an ISO 8601 time or null");
+  }
+  if (content.entry_context != null && !isObject(content.entry_context)) {
+    report(["content", "entry_context"], `expected an object or null, got ${shown(content.entry_context)}`);
+  }
+};
+
+const checkAction = (content: Row, report: Report): void => {
+  const { pattern_key: key, action_category: category, scope } = content;
+  if (typeof key !== "string" || key === "" || length(key) > MAX_PATTERN_KEY) {
+    report(
+      ["content", "pattern_key"],
+      `expected a text of 1 to ${MAX_PATTERN_KEY} characters, got ${shown(key)}`,
+    );
+  }
+  if (canonicalActionCategory(category) === null) {
+    report(
+      ["content", "action_category"],
+      `expected entry, add, trim, exit or an alias of one, got ${shown(category)}`,
+    );
+  }
+  if (scope == null) return;
+  if (!isObject(scope)) {
+    report(["content", "scope"], `expected an object or null, got ${shown(scope)}`);
+    return;
+  }
+  for (const { path, message } of scopeIssues(scope)) report(["content", "scope", ...path], message);
+};
+
+/** Report what jsonb cannot hold; returns how deep the value is. No recursion: it may be very deep. */
+const checkStorable = (value: unknown, report: Report): number => {
+  const pending: [Path, unknown][] = [[[], value]];
+  let deepest = 0;
+  for (let next = pending.pop(); next !== undefined && deepest <= MAX_DEPTH; next = pending.pop()) {
+    const [path, item] = next;
+    deepest = Math.max(deepest, path.length);
+    if (typeof item === "string") {
+      const problem = unstorable(item);
+      if (problem !== null) report(path, `the text ${problem}`);
+    } else if (item instanceof LongNumber && finite(item) === null) {
+      report(path, "expected a number that a double holds");
+    } else if (Array.isArray(item)) {
+      item.forEach((inner, index) => pending.push([[...path, index], inner]));
+    } else if (isObject(item)) {
+      for (const [key, inner] of Object.entries(item)) {
+        const problem = unstorable(key);
+        if (problem !== null) {
+          report([...path, key.toWellFormed().replaceAll("\u0000", "")], `the key ${problem}`);
+        }
+        pending.push([[...path, key], inner]);
+      }
+    }
+  }
+  return deepest;
+};
+
+const TIME =
+  /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?$/;
+
+/** A date, or a date and a time, that is in the calendar. */
+const isTime = (value: unknown): boolean => {
+  const parts = typeof value === "string"
+    ? TIME.exec(value)?.slice(1).map((part) => Number(part ?? 0))
+    : undefined;
+  if (parts === undefined) return false;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts;
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  return year > 0 && date.getUTCMonth() === month - 1 && date.getUTCDate() === day &&
+    hour < 24 && minute < 60 && second < 60;
+};
+
+/** In characters, as Python and Postgres count them. */
+const length = (value: string): number => [...value].length;

@@ -1,0 +1,38 @@
+"""Capture and the strands function take and refuse the same: both are held to one table of cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pm_strength.capture import Outcome, Strand, capture_trade, group_by_trade
+from pm_strength.scopes import parse_json
+
+FUNCTIONS = Path(__file__).parents[2] / "supabase" / "functions"
+CASES = parse_json((FUNCTIONS / "strands" / "strand.cases.json").read_text())
+OUTCOME = Outcome(1.0, None, None, None, None, "2026-01-05T00:00:00+00:00", "close")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_what_the_function_takes_capture_takes(case: dict[str, Any]) -> None:
+    row = case["strand"]
+    strand = Strand(row["id"], row["kind"], row["trade_id"], row["created_at"], row["content"])
+    if row["kind"] == "pm_action" and None in (
+        row["content"]["pattern_key"],
+        row["content"]["action_category"],
+    ):
+        # the sweep does not look at it, and its trade's capture makes no event of it
+        assert case["path"] is None
+        if row["trade_id"] is not None:
+            assert capture_trade("t", [], [strand], OUTCOME).bad == []
+        return
+    trades, bad = group_by_trade([strand])
+    for trade_id, (closes, actions) in trades.items():
+        bad += capture_trade(trade_id, closes, actions, OUTCOME if actions else None).bad
+    if case["path"] is None:
+        assert bad == []
+    else:
+        field = ".".join(case["path"])[:200]  # a longer key is cut
+        assert [fault.reason.startswith(field) for fault in bad] == [True]
