@@ -86,7 +86,12 @@ begin
       and (o.term_2 + 0) = any (terms)
       and (o.term_3 + 0) = any (terms)
   ), matched as materialized (
-    select m.*, m.confidence_score * power(m.dimensions + 1, alpha) as weight
+    -- power() raises an error where it overflows; a weight without bounds is told from all others below
+    select m.*, case
+      when m.confidence_score = 0 then 0
+      when alpha * ln(m.dimensions + 1) > 709 then 'Infinity'
+      else m.confidence_score * power(m.dimensions + 1, alpha)
+    end as weight
     from candidates c
     cross join lateral (
       select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions
@@ -129,7 +134,7 @@ begin
     when as_of < clock_timestamp()
       - (settings ->> 'stale_after_hours')::double precision * interval '1 hour' then 'stale'
     when found.count = 0 then 'no_match'
-    when found.weight = 0 then 'zero_weight'
+    when found.weight in (0, 'Infinity') then 'zero_weight'
     else 'matched'
   end;
   if reason = 'matched' then

@@ -74,6 +74,7 @@ def requests(rng: random.Random, count: int) -> list[Row]:
             "pattern_key": rng.choice(["p", "p", 'q "(,.):', "r"]),
             "action_category": rng.choice(["entry", "add"]),
             "scope": {name: rng.choice(values) for name, values in VALUES.items() if rng.random() < 0.8},
+            "strategy": rng.choice([None, None, "blend", "most_specific", "best"]),
         }
         for _ in range(count)
     ]
@@ -95,12 +96,35 @@ def test_sql_its_batch_and_the_library_agree(store: Store, db: Database, strateg
         assert (answer["reason"], answer["matched"]) == (wanted.reason, wanted.matched), request
         assert math.isclose(answer["multiplier"], wanted.multiplier, rel_tol=1e-12), request
         reasons.add(wanted.reason)
-    assert {"matched", "no_match"} <= reasons
+    assert {"matched", "no_match", "bad_input"} <= reasons
     for request, answer in list(zip(asked, answers, strict=True))[:100]:
+        if request.pop("strategy") is not None:
+            continue
         single = store.resolve(**request, match_limit=None)
         assert (single["multiplier"], single["reason"]) == (answer["multiplier"], answer["reason"])
         found = [(match["id"], pytest.approx(match["weight"], rel=1e-12)) for match in single["matches"]]
         assert found == [(match.id, match.weight) for match in book.resolve(**request).matches]
+
+
+def test_a_batch_ends_early_where_its_time_is_up(store: Store, db: Database) -> None:
+    fill(db, overrides(random.Random(4), 300))
+    request = {"pattern_key": "p", "action_category": "entry", "scope": {}}
+    sql = "select jsonb_array_length(public.resolve_pm_strength_batch(%s, 0, %s))"
+    row = db.execute(sql, (json.dumps([request] * 1000), 1)).fetchone()
+    assert row is not None
+    assert 1 <= int(str(row[0])) < 1000
+    assert db.execute(sql, (json.dumps([request] * 3), 60_000)).fetchone() == (3,)
+
+
+def test_weights_beyond_a_double_give_one(store: Store, db: Database) -> None:
+    settings = {"specificity_alpha": 5000}
+    store.write_settings("pm", settings)
+    rows = fill(db, overrides(random.Random(8), 300))
+    book = OverrideBook(rows, LearningSettings.from_mapping(settings))
+    for request in requests(random.Random(9), 50):
+        wanted = book.resolve(**request)
+        [answer] = store.resolve_batch([request])
+        assert (answer["multiplier"], answer["reason"]) == (wanted.multiplier, wanted.reason)
 
 
 def test_a_bad_request_of_a_batch_spoils_no_other(store: Store, db: Database) -> None:

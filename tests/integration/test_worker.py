@@ -126,6 +126,43 @@ def test_a_job_that_is_being_done_is_not_given_to_another(store: Store, connecti
     assert store.archive(JOBS_QUEUE, [again["msg_id"]]) == 1
 
 
+def test_a_materialization_waits_for_the_mining_before_it(store: Store, db: Database) -> None:
+    """Also where another worker is at that, and nothing else waits."""
+    for job in ("mine", "materialize", "sweep"):
+        store.enqueue_job(job)
+    mine = store.read_job(30)
+    assert mine is not None
+    sweep = store.read_job(30)
+    assert (mine["message"]["job"], sweep and sweep["message"]["job"]) == ("mine", "sweep")
+    assert store.read_job(30) is None
+    store.archive(JOBS_QUEUE, [mine["msg_id"]])
+    last = store.read_job(30)
+    assert last is not None
+    assert last["message"]["job"] == "materialize"
+    # one that was queued before the next mining does not wait for that
+    store.enqueue_job("mine")
+    store.extend(JOBS_QUEUE, [last["msg_id"]], 0)
+    again = store.read_job(30)
+    assert again is not None
+    assert again["message"]["job"] == "materialize"
+
+
+def test_a_job_that_several_ask_for_at_once_is_queued_once(
+    variables: dict[str, str], db: Database, clean: None
+) -> None:
+    def ask() -> None:
+        with psycopg.connect(variables["DB_URL"], autocommit=True) as own:
+            for _ in range(10):
+                own.execute("select public.pm_strength_enqueue_job('mine')")
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert count(db, "select count(*) from pgmq.q_pm_strength_jobs") == 1
+
+
 def test_the_number_of_calls_does_not_grow_with_the_batch(
     store: Store, connection: Connection, db: Database
 ) -> None:

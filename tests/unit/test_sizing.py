@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pm_strength import LearningSettings, OverrideBook, Resolution, apply_strength
+from pm_strength import LearningSettings, Match, OverrideBook, Resolution, apply_strength
+from pm_strength.sizing import Matches
 
 Row = dict[str, Any]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -57,6 +59,15 @@ def test_most_specific_picks_by_dimensions_confidence_nearness_size(
     assert resolve(matches[::-1], strategy="most_specific").multiplier == multiplier
 
 
+def test_a_request_may_name_its_own_strategy() -> None:
+    book = OverrideBook([override(1, 2.0, 0.9, 1), override(2, 0.5, 0.1, 2)])
+    scope = {"d0": 0, "d1": 1}
+    assert book.resolve("p", "add", scope, strategy="most_specific").multiplier == 0.5
+    assert book.resolve("p", "add", scope, strategy="blend") == book.resolve("p", "add", scope)
+    unknown = book.resolve("p", "add", scope, strategy="best")
+    assert (unknown.multiplier, unknown.reason) == (1.0, "bad_input")
+
+
 def test_the_clamps_are_those_of_now() -> None:
     clamps = {"multiplier_min": 0.9, "multiplier_max": 1.1}
     assert resolve([override(1, 2.0, 0.5, 1)], **clamps).multiplier == 1.1
@@ -88,8 +99,37 @@ def test_a_resolution_explains_itself() -> None:
         "multiplier": 2.0,
         "confidence_score": 0.5,
         "weight": 0.5 * 2**1.5,
+        "share": pytest.approx(2**1.5 / (2**1.5 + 1)),
     }
-    assert "matched" in str(resolution)
+    assert json.loads(json.dumps(shown))["multiplier"] == resolution.multiplier
+    assert math.isclose(
+        sum(match.share * match.multiplier for match in resolution.matches), resolution.multiplier
+    )
+
+
+def test_a_resolution_prints_as_a_table() -> None:
+    made = datetime(2026, 1, 5, 10, 10, tzinfo=UTC)
+    scope = {"d0": 0} | {f"e{n}": 1 for n in range(30)}
+    book = OverrideBook(
+        [override(n, 2.0, 0.5, 1) | {"scope_subset": {"d0": 0, f"e{n}": 1}} for n in range(30)]
+        + [override(99, 1.5, 0.5, 0)],
+        run_id=7,
+        as_of=made,
+        clock=lambda: made + timedelta(hours=1.5),
+    )
+    lines = str(book.resolve("p", "add", scope)).splitlines()
+    assert lines[0].startswith("multiplier 1.99")
+    assert lines[0].endswith("(matched), 31 matched, mining run 7, 1.5 h old")
+    assert lines[1].split() == ["multiplier", "weight", "share", "scope"]
+    assert lines[2].split()[:3] == ["2.0000", "2.5981", "3.3%"]
+    assert (len(lines), lines[-1]) == (23, "  and 11 lighter ones")
+    assert str(Resolution.neutral("unavailable")) == "multiplier 1.0000 (unavailable), 0 matched"
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (math.inf, 1.0)])
+def test_weights_that_cannot_be_shared_have_no_share(weights: tuple[float, float]) -> None:
+    group = [Match(n, {}, 1.0, 1.0, weight) for n, weight in enumerate(weights)]
+    assert [match.share for match in Matches(group, [0, 1])] == [0.0, 0.0]
 
 
 MATCHED = Resolution(1.5, "matched", run_id=3)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .override_index import OverrideIndex
 from .scopes import is_dimension, typed_scope
-from .settings import LearningSettings
+from .settings import STRATEGIES, LearningSettings
 from .sizing import Match, Matches, Resolution, match_weight, specificity_order
 
 
@@ -29,14 +29,14 @@ class _Group:
         for rank, place in enumerate(by_specificity):
             self.ranks[place] = rank
 
-    def resolve(self, places: list[int], settings: LearningSettings) -> tuple[float, str]:
+    def resolve(self, places: list[int], settings: LearningSettings, strategy: str) -> tuple[float, str]:
         """The multiplier of the overrides at these places, and the reason."""
         if not places:
             return 1.0, "no_match"
         total = math.fsum(map(self.weights.__getitem__, places))
         if total == 0 or not math.isfinite(total):
             return 1.0, "zero_weight"
-        if settings.strategy == "most_specific":
+        if strategy == "most_specific":
             raw = self.matches[min(places, key=self.ranks.__getitem__)].multiplier
         else:
             raw = math.fsum(map(self.weighted.__getitem__, places)) / total
@@ -86,39 +86,56 @@ class OverrideBook:
     def __len__(self) -> int:
         return self._size
 
-    def resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
+    def resolve(
+        self,
+        pattern_key: str,
+        action_category: str,
+        scope: Mapping[str, Any] | None,
+        *,
+        strategy: str | None = None,
+    ) -> Resolution:
         """The multiplier for an action in a scope. Never raises: a key that is no text is `bad_input`.
 
         An override matches if its group is the same and its `scope_subset` is contained in `scope`,
-        values compared as jsonb does. A scope that is no mapping counts as empty.
+        values compared as jsonb does. A scope that is no mapping counts as empty. `strategy` is the
+        settings' unless it is given; one that there is none of is `bad_input` too.
         """
-        if not (isinstance(pattern_key, str) and pattern_key) or not (
-            isinstance(action_category, str) and action_category
-        ):
-            return Resolution.neutral("bad_input", run_id=self.run_id, as_of=self.as_of)
         try:
-            return self._resolve(pattern_key, action_category, scope)
+            return self._resolve(pattern_key, action_category, scope, strategy)
         except Exception:
             # A scope of the caller's own making (keys that are no text, values that cannot be
             # compared) must not break its trading loop.
-            return Resolution.neutral("bad_input", run_id=self.run_id, as_of=self.as_of)
+            return self._resolution(1.0, "bad_input", ())
 
-    def _resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
+    def _resolve(
+        self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None, strategy: str | None
+    ) -> Resolution:
+        strategy = self.settings.strategy if strategy is None else strategy
+        texts = isinstance(pattern_key, str) and isinstance(action_category, str)
+        if not (texts and pattern_key and action_category) or strategy not in STRATEGIES:
+            return self._resolution(1.0, "bad_input", ())
         group = self._groups.get((pattern_key, action_category))
         places: list[int] = []
         if group is not None:
             places = group.index.matching(typed_scope(scope) if isinstance(scope, Mapping) else {})
         matches = Matches(group.matches, places) if group is not None else ()
         if self.is_stale():
-            multiplier, reason = 1.0, "stale"
-        elif group is None:
-            multiplier, reason = 1.0, "no_match"
-        else:
-            multiplier, reason = group.resolve(places, self.settings)
-        return Resolution(multiplier, reason, matches, self.run_id, self.as_of)
+            return self._resolution(1.0, "stale", matches)
+        if group is None:
+            return self._resolution(1.0, "no_match", matches)
+        multiplier, reason = group.resolve(places, self.settings, strategy)
+        return self._resolution(multiplier, reason, matches)
+
+    def _resolution(self, multiplier: float, reason: str, matches: Sequence[Match]) -> Resolution:
+        return Resolution(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours())
+
+    def age_hours(self) -> float | None:
+        """Hours since the materialization; None where nobody says when it was."""
+        if self.as_of is None:
+            return None
+        return (self._clock() - self.as_of) / timedelta(hours=1)
 
     def is_stale(self) -> bool:
         """Whether the materialization is older than `stale_after_hours`."""
-        if self.as_of is None:
-            return False
-        return self._clock() - self.as_of > timedelta(hours=self.settings.stale_after_hours)
+        age = self.age_hours()
+        return age is not None and age > self.settings.stale_after_hours

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -71,16 +72,26 @@ class StrengthClient:
             if self._store is not None:
                 self._store.close()
 
-    def resolve(self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None) -> Resolution:
-        """The multiplier for an action in a scope; the first call waits for the book."""
+    def resolve(
+        self,
+        pattern_key: str,
+        action_category: str,
+        scope: Mapping[str, Any] | None,
+        *,
+        strategy: str | None = None,
+    ) -> Resolution:
+        """The multiplier for an action in a scope, as `OverrideBook.resolve` gives it.
+
+        The first call waits for the book.
+        """
         self._start()
         book = self._book
         if book is None:
             return Resolution.neutral("unavailable")
-        resolution = book.resolve(pattern_key, action_category, scope)
+        resolution = book.resolve(pattern_key, action_category, scope, strategy=strategy)
         if time.monotonic() > self._refreshed + self._max_age_seconds and resolution.reason != "bad_input":
             # what it says may be long out of date, and nobody can tell
-            return Resolution.neutral("stale", resolution.matches, resolution.run_id, resolution.as_of)
+            return replace(resolution, multiplier=1.0, reason="stale")
         return resolution
 
     def refresh(self) -> bool:
