@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PG15_BIN ?= /usr/lib/postgresql/15/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime lint fmt clean
+.PHONY: help setup demo test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime types lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test-all: test test-functions test-slow test-faults test-pg15 test-image ## all 
 
 test-functions: setup ## the edge functions (deno test)
 	cd supabase/functions && $(DENO) test --quiet --allow-env --allow-read
+
+types: setup ## the database's types for the edge functions, generated anew from the migrations
+	$(BIN)/python -m tests.types
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults

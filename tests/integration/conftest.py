@@ -16,11 +16,16 @@ from pm_strength.worker import Worker, WorkerOptions
 
 Database = psycopg.Connection[tuple[object, ...]]
 Drain = Callable[[], None]
+FUNCTION_SECRETS = {
+    "PM_STRENGTH_BOT_TOKEN": "the-token-of-a-bot",
+    "PM_STRENGTH_CORS_ORIGINS": "https://app.test",
+}
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     pg_bin = os.environ.get("PM_STRENGTH_PG_BIN")
+    os.environ |= FUNCTION_SECRETS
     stack = Stack(tmp_path_factory.mktemp("stack"), pg_bin=Path(pg_bin) if pg_bin else None)
     stack.up()
     yield stack

@@ -20,6 +20,7 @@ from pm_strength.local.stack import Stack
 from .conftest import Database
 
 ROOT = Path(__file__).parents[2]
+TYPES = ROOT / "supabase" / "functions" / "_shared" / "database.types.ts"
 CLI_VERSION = "3.1.0"
 VERSIONS = [path.name.split("_")[0] for path in sorted(migrations_folder().glob("*.sql"))]
 
@@ -28,6 +29,14 @@ def supabase(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     binary = npm_binary("@supabase/cli-linux-x64", CLI_VERSION, "supabase")
     command = [str(binary), *arguments, f"--remote={url}", "--workdir", str(ROOT), "--agent=no"]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def generated_types(url: str) -> str:
+    """The database's types for TypeScript."""
+    made = supabase(url, "gen", "types", "--lang=typescript", "--schema=public")
+    assert made.returncode == 0, said(made)
+    # it may say something of the connection first
+    return made.stdout[made.stdout.index("export type Json") :]
 
 
 def said(ended: subprocess.CompletedProcess[str]) -> str:
@@ -66,6 +75,10 @@ def test_what_up_applied_is_known_to_the_cli(variables: dict[str, str]) -> None:
     listed = supabase(variables["DB_URL"], "migration", "list", "--output-format=json")
     assert listed.returncode == 0, said(listed)
     assert said(listed).count(VERSIONS[0]) >= 2, "local and remote"
+
+
+def test_the_types_of_the_functions_are_those_of_the_database(variables: dict[str, str]) -> None:
+    assert TYPES.read_text() == generated_types(variables["DB_URL"]), "make types writes them anew"
 
 
 def test_db_lint_is_clean(variables: dict[str, str], db: Database, stack: Stack) -> None:

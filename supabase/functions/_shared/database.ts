@@ -105,7 +105,8 @@ export const failure = (status: number, code: string, message: string): HttpErro
   const passing = status === 0 || status >= 500 || [408, 429].includes(status) || code === "" ||
     /^(08|53|55|57|40)/.test(code) || /^PGRST(00|20[0-5])/.test(code);
   if (code === "PGRST204") {
-    const column = /the '(.*)' column/s.exec(message)?.[1] ?? "";
+    // PostgREST 12 words it one way, later ones the other
+    const column = /(?:column '(.*)' of|the '(.*)' column of)/is.exec(message)?.slice(1).find(Boolean) ?? "";
     return invalid([{ path: [column], message: "expected a column of ad_strands" }]);
   }
   if (passing) return unavailable();

@@ -24,6 +24,13 @@ export const finite = (value: unknown): number | null => {
   return typeof number === "number" && Number.isFinite(number) ? number : null;
 };
 
+/** Whether jsonb holds a number: up to 131,072 digits before the point and 16,383 after it. */
+export const isStorable = ({ source }: LongNumber): boolean => {
+  const [digits = "", exponent] = decimal(source).replace(/^-/, "").split("e");
+  const last = Number(exponent ?? 0);
+  return digits.length + last <= 131_072 && last >= -16_383;
+};
+
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof LongNumber);
 

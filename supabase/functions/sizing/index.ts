@@ -3,6 +3,7 @@
 import { Database, type Resolution } from "../_shared/database.ts";
 import { type Answer, type Call, endpoint } from "../_shared/endpoint.ts";
 import { HttpError, invalid } from "../_shared/errors.ts";
+import { isObject, shown } from "../_shared/json.ts";
 import { answerOf, type Item, MAX_REQUESTS, readItem } from "./sizing.ts";
 
 // As many as resolve_pm_strength shows.
@@ -11,13 +12,16 @@ const MAX_MATCHES = 1000;
 
 const answer = async (call: Call): Promise<Answer> => {
   const many = Array.isArray(call.body);
+  if (!many && !isObject(call.body)) {
+    throw invalid([{ path: [], message: `expected a request or an array of them, got ${shown(call.body)}` }]);
+  }
   const bodies: unknown[] = many ? call.body as unknown[] : [call.body];
   if (bodies.length > MAX_REQUESTS) {
     throw invalid([{ path: [], message: `expected at most ${MAX_REQUESTS} requests, got ${bodies.length}` }]);
   }
-  const shown = matchLimit(call.url);
+  const matches = matchLimit(call.url);
   const items = bodies.map(readItem);
-  const { resolutions, headers } = await resolve(call, items, shown);
+  const { resolutions, headers } = await resolve(call, items, matches);
   let next = 0;
   const answers = items.map((item) => {
     if (item.request === null) return answerOf(item, null);
@@ -30,13 +34,13 @@ const answer = async (call: Call): Promise<Answer> => {
 const resolve = async (
   { environment, caller }: Call,
   items: Item[],
-  shown: number,
+  matches: number,
 ): Promise<{ resolutions: Resolution[] | null; headers: Record<string, string> }> => {
   const requests = items.flatMap((item) => item.request === null ? [] : [item.request]);
   try {
     const resolutions = requests.length === 0
       ? []
-      : await new Database(environment, caller).resolve(requests, shown);
+      : await new Database(environment, caller).resolve(requests, matches);
     return { resolutions, headers: {} };
   } catch (error) {
     if (!(error instanceof HttpError && error.code === "unavailable")) throw error;

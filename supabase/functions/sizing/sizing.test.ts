@@ -140,6 +140,11 @@ Deno.test("one request gets one answer", async () => {
       assert.equal((await (await handler(post(KEY))).json()).strength, 1);
       const bad = await handler(post({}));
       assert.deepEqual([bad.status, (await bad.json()).reason], [200, "bad_input"]);
+      for (const none of ["5", "null", '"x"', "true"]) {
+        const refused = await handler(post(none));
+        assert.equal(refused.status, 422, none);
+        await refused.body?.cancel();
+      }
     }).then(() => {}));
 });
 

@@ -60,10 +60,14 @@ Deno.test("what jsonb cannot hold is found where it is", () => {
     ["content", "a", 0, "b"],
     ["content", "c", "\ufffd"],
   ]);
-  assert.deepEqual(pathsOf(parseJson('{"id": "1", "module": "m", "kind": "k", "content": {"a": 1e400}}')), [[
-    "content",
-    "a",
-  ]]);
+  const holding = (number: string) =>
+    parseJson(`{"id": "1", "module": "m", "kind": "k", "content": {"a": ${number}}}`);
+  for (const number of ["1e400", "-1e131071", "1e-16383", "1" + "0".repeat(500)]) {
+    assert.deepEqual(pathsOf(holding(number)), [], number);
+  }
+  for (const number of ["1e131073", "-1e999999999", "1e-16384"]) {
+    assert.deepEqual(pathsOf(holding(number)), [["content", "a"]], number);
+  }
 });
 
 Deno.test("depth has an end", () => {

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { canonicalActionCategory } from "../_shared/patterns.ts";
 import type { Issue } from "../_shared/errors.ts";
 import { expected, issuesOf } from "../_shared/fields.ts";
-import { finite, isObject, LongNumber, shown, unstorable } from "../_shared/json.ts";
+import { finite, isObject, isStorable, LongNumber, shown, unstorable } from "../_shared/json.ts";
 import { scopeIssues } from "./scope.ts";
 
 export const MAX_STRANDS = 1000;
@@ -88,36 +88,35 @@ const checkRow = (value: unknown, report: Report): Row | null => {
 };
 
 const checkLearnable = (row: Row, content: Row, report: Report): void => {
-  if (row.kind === "position_closed") {
-    checkTrade(row, content, report);
-    checkClose(content, report);
-  } else if (row.kind === "pm_action" && content.pattern_key != null && content.action_category != null) {
-    // one without both makes no event, and may hold what it likes
-    checkTrade(row, content, report);
-    checkAction(content, report);
-  }
+  const closes = row.kind === "position_closed";
+  if (!closes && row.kind !== "pm_action") return;
+  // an action without both makes no event, and may hold what it likes
+  const learnable = closes || (content.pattern_key != null && content.action_category != null);
+  checkTrade(row, content, learnable, report);
+  if (closes) checkClose(content, report);
+  else if (learnable) checkAction(content, report);
 };
 
-const checkTrade = (row: Row, content: Row, report: Report): void => {
-  const given = [[["trade_id"], row.trade_id], [["content", "trade_id"], content.trade_id]] as [
-    Path,
-    unknown,
-  ][];
-  const [column, inner] = given.map(([path, value]) => {
-    if (value == null) return null;
-    const digits = typeof value === "string" && value.length <= 36
-      ? value.replaceAll("-", "").toLowerCase()
-      : "";
-    if (/^[0-9a-f]{32}$/.test(digits)) return digits;
-    report(path, `expected a uuid, got ${shown(value)}`);
-    return undefined;
-  });
-  if (column === null && inner === null) {
+const checkTrade = (row: Row, content: Row, needed: boolean, report: Report): void => {
+  const column = tradeOf(["trade_id"], row.trade_id, report);
+  const inner = tradeOf(["content", "trade_id"], content.trade_id, report);
+  if (needed && column === null && inner === null) {
     report(["trade_id"], "expected a uuid here or in content.trade_id, got nothing");
   }
   if (column && inner && column !== inner) {
     report(["trade_id"], `expected the uuid that content.trade_id has, got ${shown(row.trade_id)}`);
   }
+};
+
+/** The digits of a uuid; null if there is none, undefined if it is bad. */
+const tradeOf = (path: Path, value: unknown, report: Report): string | null | undefined => {
+  if (value == null) return null;
+  const digits = typeof value === "string" && value.length <= 36
+    ? value.replaceAll("-", "").toLowerCase()
+    : "";
+  if (/^[0-9a-f]{32}$/.test(digits)) return digits;
+  report(path, `expected a uuid, got ${shown(value)}`);
+  return undefined;
 };
 
 const checkClose = (content: Row, report: Report): void => {
@@ -182,8 +181,8 @@ const checkStorable = (value: unknown, report: Report): number => {
     if (typeof item === "string") {
       const problem = unstorable(item);
       if (problem !== null) report(path, `the text ${problem}`);
-    } else if (item instanceof LongNumber && finite(item) === null) {
-      report(path, "expected a number that a double holds");
+    } else if (item instanceof LongNumber && !isStorable(item)) {
+      report(path, "expected a number that Postgres can store");
     } else if (Array.isArray(item)) {
       item.forEach((inner, index) => pending.push([[...path, index], inner]));
     } else if (isObject(item)) {

@@ -47,6 +47,12 @@ const authorize = (request: Request, url: URL): string | Response => {
 
 /** What another server answers to the same request, with other headers; 503 if it cannot be reached. */
 const pass = async (request: Request, target: string, headers: Headers): Promise<Response> => {
+  // fetch sends none of these, and no server here would take them
+  if (["TRACE", "TRACK", "CONNECT"].includes(request.method)) {
+    const refusal = refuse(405, "method_not_allowed", `${request.method} is not allowed.`);
+    refusal.headers.set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    return refusal;
+  }
   for (const name of hopByHop) headers.delete(name);
   // buffered: streaming a body through costs 40 ms a call
   const body = request.body ? await request.arrayBuffer() : undefined;
