@@ -43,7 +43,7 @@ test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short
 	$(BIN)/pytest tests/faults
 
 fuzz: setup ## 10,000 strands with anything in any place
-	FUZZ=10000 $(BIN)/pytest tests/faults/test_poison.py
+	FUZZ=10000 $(BIN)/pytest tests/faults/test_poison.py tests/faults/test_poison_at_the_door.py
 
 test-image: setup ## build the worker's image with buildah and run it (installs buildah, as root)
 	$(BIN)/python -m tests.image
