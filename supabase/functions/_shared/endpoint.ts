@@ -7,7 +7,8 @@ import { forbidden, HttpError } from "./errors.ts";
 import { parseJson } from "./json.ts";
 
 export type Call = { caller: Caller; body: unknown; environment: Environment; url: URL };
-export type Answer = { status: number; body: unknown; headers?: Record<string, string> };
+/** `failure` is what went wrong although there is an answer; it goes to the log. */
+export type Answer = { status: number; body: unknown; headers?: Record<string, string>; failure?: string };
 export type Route = {
   /** Who may call; a user only with the claim to read. */
   callers: Caller["kind"][];
@@ -43,7 +44,8 @@ export const endpoint =
       "x-request-id": requestId,
     });
     const ms = Math.round(performance.now() - started);
-    const level = answer.status >= 500 ? "error" : "info";
+    if (answer.failure !== undefined) log.error = answer.failure;
+    const level = answer.status >= 500 || answer.failure !== undefined ? "error" : "info";
     console.log(JSON.stringify({ time: new Date().toISOString(), level, ...log, status: answer.status, ms }));
     if (answer.body === null) return new Response(null, { status: answer.status, headers });
     headers.set("content-type", "application/json");

@@ -21,30 +21,30 @@ const answer = async (call: Call): Promise<Answer> => {
   }
   const matches = matchLimit(call.url);
   const items = bodies.map(readItem);
-  const { resolutions, headers } = await resolve(call, items, matches);
+  const { resolutions, failure } = await resolve(call, items, matches);
   let next = 0;
   const answers = items.map((item) => {
     if (item.request === null) return answerOf(item, null);
     return answerOf(item, resolutions?.[next++] ?? null, "unavailable");
   });
-  return { status: 200, body: many ? answers : answers[0], headers };
+  const told = failure === null ? {} : { headers: { "x-pm-strength": "unavailable" }, failure };
+  return { status: 200, body: many ? answers : answers[0], ...told };
 };
 
-/** What the good requests resolve to. A database that is down is no error here: a bot must not stop for it. */
+/** What the good requests resolve to, or why nothing can be said: a bot must not stop for that. */
 const resolve = async (
   { environment, caller }: Call,
   items: Item[],
   matches: number,
-): Promise<{ resolutions: Resolution[] | null; headers: Record<string, string> }> => {
+): Promise<{ resolutions: Resolution[] | null; failure: string | null }> => {
   const requests = items.flatMap((item) => item.request === null ? [] : [item.request]);
+  if (requests.length === 0) return { resolutions: [], failure: null };
   try {
-    const resolutions = requests.length === 0
-      ? []
-      : await new Database(environment, caller).resolve(requests, matches);
-    return { resolutions, headers: {} };
+    return { resolutions: await new Database(environment, caller).resolve(requests, matches), failure: null };
   } catch (error) {
-    if (!(error instanceof HttpError && error.code === "unavailable")) throw error;
-    return { resolutions: null, headers: { "x-pm-strength": "unavailable" } };
+    // a key that may not read will not do so later either: that is no 1.0 that passes
+    if (error instanceof HttpError && error.code === "forbidden") throw error;
+    return { resolutions: null, failure: String(error) };
   }
 };
 

@@ -202,6 +202,32 @@ Deno.test("a database that is down stops no bot, and is told", async () => {
   });
 });
 
+for (
+  const answer of [
+    () => Response.json({ code: "22003", message: "out of range" }, { status: 400 }),
+    () =>
+      Response.json({ code: "57014", message: "canceling statement due to statement timeout" }, {
+        status: 500,
+      }),
+    () => new Response("<html>Bad gateway</html>", { status: 502 }),
+    () => new Response("[{", { status: 200, headers: { "content-type": "application/json" } }),
+    () => Response.json([]),
+  ]
+) {
+  Deno.test(`whatever the database answers, a bot gets 1.0: ${answer}`, async () => {
+    const handler = await handlerOf("sizing");
+    await withNetwork(answer, async () => {
+      const log = await logged(async () => {
+        const sized = await handler(post({ ...KEY, size_frac: 0.3 }));
+        assert.deepEqual([sized.status, sized.headers.get("x-pm-strength")], [200, "unavailable"]);
+        const { strength, size_frac, reason } = await sized.json();
+        assert.deepEqual([strength, size_frac, reason], [1, 0.3, "unavailable"]);
+      });
+      assert.match(log, /"level":"error".*"error":"/);
+    });
+  });
+}
+
 Deno.test("a database that refuses the key is an error, and no 1.0", async () => {
   const handler = await handlerOf("sizing");
   const refusal = () => Response.json({ code: "42501", message: "no" }, { status: 403 });
