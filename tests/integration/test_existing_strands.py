@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
@@ -115,6 +116,29 @@ def test_old_rows_and_new_ones_are_learned_from(existing: tuple[str, dict[str, s
             and row["content"].get("action_category")
         ]
         assert events == (len(actions), len({trade(row) for row in actions}))
+
+
+def test_the_function_inserts_into_it(existing: tuple[str, dict[str, str]]) -> None:
+    kind, variables = existing
+    migrate(variables["DB_URL"])
+    strand_id: Any = str(uuid.uuid4())
+    if kind.startswith("bigint"):
+        strand_id = 2**60 + 1  # no double holds it
+    content = {"trade_id": str(uuid.uuid4()), "trade_summary": {"rr": 1}}
+    body = {"id": strand_id, "module": "pm", "kind": "position_closed", "content": content}
+    body["created_at"] = "2026-01-05T10:00:00Z"
+    url, headers = f"{variables['API_URL']}/functions/v1/strands", {"apikey": variables["SECRET_KEY"]}
+    answers = [httpx.post(url, json=[body], headers=headers) for _ in range(2)]
+    assert [(answer.status_code, answer.json()) for answer in answers] == [
+        (201, {"inserted": 1, "duplicates": 0}),
+        (201, {"inserted": 0, "duplicates": 1}),
+    ]
+    other = httpx.post(url, json={**body, "id": "2", "no_column": 1}, headers=headers)
+    assert (other.status_code, other.json()["issues"][0]["path"]) == (422, ["no_column"])
+    with psycopg.connect(variables["DB_URL"]) as connection:
+        rows = connection.execute("select id::text from ad_strands").fetchall()
+        assert rows == [(str(strand_id),)]
+        assert connection.execute("select count(*) from pgmq.q_pm_strength_trades").fetchone() == (1,)
 
 
 def trade(row: dict[str, Any]) -> str:

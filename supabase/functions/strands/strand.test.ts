@@ -54,6 +54,16 @@ Deno.test("other modules and kinds hold what they like, and more columns", () =>
   assert.deepEqual(pathsOf({ id: "1", module: "pm", kind: "note", content: { trade_summary: 5 } }), []);
 });
 
+Deno.test("an id may be any bigint, and no more", () => {
+  const strand = (id: string) => parseJson(`{"id": ${id}, "module": "m", "kind": "k", "content": {}}`);
+  for (const id of ["9223372036854775807", "-9223372036854775808", "9007199254740993", "0"]) {
+    assert.deepEqual(pathsOf(strand(id)), [], id);
+  }
+  for (const id of ["9223372036854775808", "1e400", "9007199254740993.5"]) {
+    assert.deepEqual(pathsOf(strand(id)), [["id"]], id);
+  }
+});
+
 Deno.test("what jsonb cannot hold is found where it is", () => {
   const content = { a: [{ b: "x\u0000" }], c: { "\ud800": 1 } };
   assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content }).sort(), [

@@ -26,7 +26,8 @@ const isId = (value: unknown): boolean =>
     : typeof value === "number"
     ? Number.isInteger(value)
     // a bigint column holds more than a double does
-    : value instanceof LongNumber && /^-?\d{1,18}$/.test(value.source);
+    : value instanceof LongNumber && /^-?\d{16,19}$/.test(value.source) &&
+      BigInt.asIntN(64, BigInt(value.source)) === BigInt(value.source);
 
 const strand = z.looseObject({
   id: z.custom((value) => isId(value), expected(`a text of 1 to ${MAX_ID} characters, or an integer`)),
