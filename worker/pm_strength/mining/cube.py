@@ -121,6 +121,7 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
     records = make_records(weight, group.y[events], group.t[events], centre, middle)
     rows = Rows(
         codes=np.concatenate((signed[kept], codes[plain])),
+        weight=weight,
         records=records,
         trade=group.trade[events],
         simple=int(np.count_nonzero(kept)),

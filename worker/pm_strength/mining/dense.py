@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .compiled import compiled
-from .found import Found, copy_codes, resum, sums_of
+from .found import Found, copy_codes, resum, sums_of, with_room
 from .rows import Rows, W
 from .sums import Cells, Node, Values, add
 
@@ -31,30 +31,47 @@ def dense_cells(rows: Rows, node: Node, kept: Any, first: int, width: int) -> An
 
 
 @compiled
-def fill(rows: Rows, node: Node, values: Values, kept: Any, chosen: Any, total: int, cells: Cells) -> None:
-    """Sum a node's rows by all chosen dimensions, then along each: its last cell takes them all."""
-    sums, codes, records, index = cells.sums, rows.codes, rows.records, node.index
-    offset, compact = values.offset, values.compact
-    sums[:total] = 0.0
-    strides = np.ones(len(chosen), np.int64)
-    for j in range(1, len(chosen)):
-        strides[j] = strides[j - 1] * (kept[chosen[j - 1]] + 1)
+def fill(rows: Rows, node: Node, values: Values, chosen: Any, sizes: Any, sums: Any) -> None:
+    """Sum a node's rows by all chosen dimensions; the last place of each takes the other values."""
+    codes, records, index, offset, compact = rows.codes, rows.records, node.index, values.offset, values.compact
     for i in range(node.lo, node.hi):
         row = index[i]
         cell = 0
-        for j, d in enumerate(chosen):
-            cell += compact[offset[d] + codes[row, d]] * strides[j]
+        for j in range(len(chosen)):
+            d = chosen[j]
+            cell = cell * sizes[j] + compact[offset[d] + codes[row, d]]
         add(sums, cell, records, row)
-    for j, d in enumerate(chosen):
-        step, size = strides[j], kept[d]
-        for outer in range(0, total, step * (size + 1)):
-            for source in range(outer, outer + size * step, step):
-                for inner in range(step):
-                    add(sums, outer + size * step + inner, sums, source + inner)
 
 
 @compiled
-def write_dense(
+def add_up(sums: Any, begin: int, size: int, step: int) -> None:
+    """Add the first places of a dimension, each `step` cells, to its last one."""
+    last = begin + (size - 1) * step
+    for source in range(begin, last, step):
+        for inner in range(step):
+            add(sums, last + inner, sums, source + inner)
+
+
+@compiled
+def weigh(sums: Any, sizes: Any, block: int, weights: Any) -> None:
+    """The trades of each block of cells, where the last place of each dimension takes all values."""
+    for number in range(len(weights)):
+        weights[number] = 0.0
+        for cell in range(number * block, (number + 1) * block):
+            weights[number] += sums[cell, W]
+    span = len(weights)
+    for size in sizes:
+        step = span // size
+        for begin in range(0, len(weights), span):
+            last = begin + span - step
+            for source in range(begin, last, step):
+                for inner in range(step):
+                    weights[last + inner] += weights[source + inner]
+        span = step
+
+
+@compiled
+def finish_dense(
     rows: Rows,
     node: Node,
     values: Values,
@@ -67,23 +84,62 @@ def write_dense(
     current: Any,
     out: Found,
     count: int,
-) -> int:
-    """A slice for each cell with enough trades but the last, which has no dimension set: the node."""
+) -> tuple[Found, int]:
+    """A slice for each cell with enough trades but the last, which has no dimension set: the node.
+
+    The array is walked in blocks of its last two dimensions; what has too few trades is left out.
+    """
+    out = with_room(out, count + total)
     codes, out_sums, original, sums = out.codes, out.sums, values.original, cells.sums
-    offset = values.offset
-    digits = np.zeros(len(chosen), np.int64)
-    for cell in range(total - 1):
-        if sums[cell, W] >= n_min:
-            copy_codes(current, codes, count)
-            for i, d in enumerate(chosen):
-                if digits[i] < kept[d]:
-                    codes[count, d] = original[offset[d] + digits[i]]
-            if not sums_of(rows.centre, sums, cell, out_sums, count):
-                resum(rows, node, first, codes[count], out_sums[count])
-            count += 1
-        for i, d in enumerate(chosen):
-            digits[i] += 1
-            if digits[i] <= kept[d]:
+    offset, centre = values.offset, rows.centre
+    sizes = kept[chosen] + 1
+    outer = max(len(chosen) - 2, 0)
+    sums[:total] = 0.0
+    fill(rows, node, values, chosen, sizes, sums)
+
+    block = 1
+    for size in sizes[outer:]:
+        block *= size
+    weights = np.empty(total // block)
+    weigh(sums, sizes[:outer], block, weights)
+    span = total
+    for size in sizes[:outer]:
+        for begin in range(0, total, span):
+            if weights[(begin + span) // block - 1] >= n_min:
+                add_up(sums, begin, size, span // size)
+        span //= size
+
+    row_size = sizes[-1]
+    x, y = chosen[len(chosen) - 2], chosen[-1]
+    digits = np.zeros(outer, np.int64)
+    for j in range(outer):
+        current[chosen[j]] = original[offset[chosen[j]]]
+    for number in range(len(weights)):
+        if weights[number] >= n_min:
+            begin = number * block
+            if block > row_size:
+                add_up(sums, begin, block // row_size, row_size)
+            for line in range(begin, begin + block, row_size):
+                add_up(sums, line, row_size, 1)
+            for place in range(block - (number == len(weights) - 1)):
+                if sums[begin + place, W] >= n_min:
+                    copy_codes(current, codes, count)
+                    high, low = place // row_size, place % row_size
+                    if high < kept[x] and block > row_size:
+                        codes[count, x] = original[offset[x] + high]
+                    if low < kept[y]:
+                        codes[count, y] = original[offset[y] + low]
+                    if not sums_of(centre, sums, begin + place, out_sums, count):
+                        resum(rows, node, first, codes[count], out_sums[count])
+                    count += 1
+        for j in range(outer - 1, -1, -1):
+            d = chosen[j]
+            digits[j] += 1
+            if digits[j] <= kept[d]:
+                current[d] = original[offset[d] + digits[j]] if digits[j] < kept[d] else -1
                 break
-            digits[i] = 0
-    return count
+            digits[j] = 0
+            current[d] = original[offset[d]]
+    for d in chosen:
+        current[d] = -1
+    return out, count

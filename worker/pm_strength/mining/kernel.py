@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiled import compiled
-from .dense import dense_cells, fill, write_dense
-from .found import Found, with_room, write_values
+from .dense import dense_cells, finish_dense
+from .found import Found, write_values
 from .pairs import PAIR_CELLS, PAIR_CELLS_PER_ROW, finish_pairs, gather, new_desk, pair_cells
 from .rows import Rows
 from .sums import Node, Values, new_cells, number_values, partition
@@ -59,8 +59,8 @@ def mine_group(
     first dimensions that are finished in `done[0]`. Returns the codes and the sums of the slices.
     """
     width = rows.codes.shape[1]
-    values = _new_values(rows)
-    identity = _new_values(rows)
+    room = _new_values(rows, min(limit, width) + 2)
+    identity = _level_values(_new_values(rows, 1), 0)
     for d in range(width):
         identity.original[identity.offset[d] : identity.offset[d + 1]] = np.arange(rows.cards[d] + 1)
     stack = _new_stack(rows, limit, first_dim)
@@ -75,7 +75,7 @@ def mine_group(
 
     level = 0
     whole = Node(stack.index[0], 0, len(rows.codes))
-    number_values(rows, whole, values, first_dim, width, n_min, stack.kept[0])
+    number_values(rows, whole, _level_values(room, 0), first_dim, width, n_min, stack.kept[0])
     while level >= 0 and stop[0] == 0:
         found[0] = count
         if stack.child[level] < stack.children[level]:
@@ -86,6 +86,7 @@ def mine_group(
             level += 1
             if limit - level > 2:
                 node = Node(stack.index[level], stack.begin[level], stack.end[level])
+                values = _level_values(room, level)
                 number_values(rows, node, values, stack.next_dim[level], width, n_min, stack.kept[level])
             continue
         if stack.split[level] >= 0:
@@ -97,7 +98,7 @@ def mine_group(
             continue
 
         node = Node(stack.index[level], stack.begin[level], stack.end[level])
-        kept = stack.kept[level]
+        kept, values = stack.kept[level], _level_values(room, level)
         if remaining <= 2:
             # where the arrays are small anyway, codes can stay as they are
             need, as_is = pair_cells(rows.cards, d, width, remaining), True
@@ -120,22 +121,18 @@ def mine_group(
         elif last == width:
             chosen, total = dense_cells(rows, node, kept, d, width)
             if total > 0 and len(chosen) <= remaining:
-                for e in chosen:
-                    number_values(rows, node, values, e, e + 1, n_min, kept)
                 if total > len(cells.sums):
                     cells = new_cells(total)
-                fill(rows, node, values, kept, chosen, total, cells)
-                out = with_room(out, count + total)
-                count = write_dense(
-                    rows, node, values, kept, chosen, total, d, n_min, cells, current, out, count
-                )
+                if total > 1:
+                    out, count = finish_dense(
+                        *(rows, node, values, kept, chosen, total, d, n_min, cells, current, out, count)
+                    )
                 stack.next_dim[level] = width
                 continue
 
         stack.next_dim[level] = d + 1
         if kept[d] == 0:
             continue
-        number_values(rows, node, values, d, d + 1, n_min, kept)
         if kept[d] + 1 > len(cells.sums):
             cells = new_cells(kept[d] + 1)
         placed = partition(rows, node, values, kept[d], d, stack.index[level + 1], cells)
@@ -147,7 +144,7 @@ def mine_group(
 
 
 @compiled
-def _new_values(rows: Rows) -> Values:
+def _new_values(rows: Rows, levels: int) -> Values:
     offset = np.zeros(len(rows.cards) + 1, np.int64)
     offset[1:] = np.cumsum(rows.cards + 1)
     size = offset[-1]
@@ -155,8 +152,15 @@ def _new_values(rows: Rows) -> Values:
         offset,
         np.zeros(size),
         np.full(size, -1, np.int64),
-        np.zeros(size, np.int32),
-        np.zeros(size, np.int32),
+        np.empty((levels, size), np.int32),
+        np.empty((levels, size), np.int32),
+    )
+
+
+@compiled
+def _level_values(values: Values, level: int) -> Values:
+    return Values(
+        *(values.offset, values.weight, values.stamp, values.compact[level], values.original[level])
     )
 
 

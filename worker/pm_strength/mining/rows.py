@@ -21,6 +21,7 @@ class Rows(NamedTuple):
     """
 
     codes: Any
+    weight: Any
     records: Any
     trade: Any
     simple: Any

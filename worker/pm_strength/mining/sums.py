@@ -75,34 +75,48 @@ def add(context: Any, cells: Any, cell: Any, records: Any, row: Any) -> Any:
 
 
 @compiled
+def end_of_signed(rows: Rows, node: Node) -> int:
+    """Where a node's rows without signs begin."""
+    end = node.hi
+    while end > node.lo and node.index[end - 1] >= rows.simple:
+        end -= 1
+    return end
+
+
+@compiled
 def number_values(
     rows: Rows, node: Node, values: Values, first: int, last: int, n_min: float, kept: Any
 ) -> None:
     """Number the values with `n_min` trades in a node, for dimensions [first, last); `kept`: how many."""
-    codes, records, trades, simple, index = rows.codes, rows.records, rows.trade, rows.simple, node.index
+    codes, weights, trades, index, offset = rows.codes, rows.weight, rows.trade, node.index, values.offset
     weight, stamp, compact, original = values.weight, values.stamp, values.compact, values.original
+    signed = end_of_signed(rows, node)
     for d in range(first, last):
-        base, card = values.offset[d], rows.cards[d]
+        base, card = offset[d], rows.cards[d]
         # a dimension of many values: touch those of the rows alone
-        few = card <= 4 * (node.hi - node.lo)
-        if few:
+        if card <= 4 * (node.hi - node.lo):
             weight[base : base + card + 1] = 0.0
             stamp[base : base + card + 1] = -1
         else:
             for i in range(node.lo, node.hi):
                 at = base + codes[index[i], d]
                 weight[at], stamp[at] = 0.0, -1
-        for i in range(node.lo, node.hi):
-            row = index[i]
-            at = base + codes[row, d]
-            if row < simple:
-                weight[at] += records[row, W]
-            elif stamp[at] != trades[row]:
+    for i in range(node.lo, signed):
+        row = index[i]
+        for d in range(first, last):
+            weight[offset[d] + codes[row, d]] += weights[row]
+    for i in range(signed, node.hi):
+        row = index[i]
+        for d in range(first, last):
+            at = offset[d] + codes[row, d]
+            if stamp[at] != trades[row]:
                 stamp[at] = trades[row]
                 weight[at] += 1.0
+    for d in range(first, last):
+        base, card = offset[d], rows.cards[d]
         weight[base + card] = 0.0
         size = 0
-        if few:
+        if card <= 4 * (node.hi - node.lo):
             for v in range(card):
                 if weight[base + v] >= n_min:
                     original[base + size] = v
