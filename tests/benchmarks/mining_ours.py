@@ -32,7 +32,7 @@ def cube(table: CodedTable, max_dims: int | None, threads: int = 1) -> Callable[
                 "entry",
                 tuple(map(str, range(width))),
                 values,
-                table.codes[rows],
+                table.codes.take(rows, axis=0),
                 table.trade[rows],
                 table.y[rows],
                 table.t[rows],

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .encode import CodeArray, CodedGroup, FloatArray, IntArray
+from .encode import MISSING, CodeArray, CodedGroup, FloatArray, IntArray
 from .kernel import mine_group
 from .rows import Rows, count_codes, make_records, recode
 from .signed import sign_rows
@@ -50,11 +50,12 @@ class Slices:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A group as the kernel takes it, its dimensions in `order`, and the sums of its empty subset."""
+    """A group as the kernel takes it, its dimensions in `order`, and the sums and codes of its empty subset."""
 
     order: IntArray
     rows: Rows
     root: FloatArray
+    empty: CodeArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,25 +111,24 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
         (centre, dy), (middle, dt) = _centred(y), _centred(t)
         root = np.array([len(first), centre, dy @ dy, dt @ dt, dt @ dy])
 
-    codes, cards = _without_rare_values(group, n_min)
-    order = np.lexsort((np.arange(len(cards)), -cards))
-    order = order[cards[order] > 0]
-    codes, cards = np.ascontiguousarray(codes[:, order]), cards[order]
+    order, codes, cards = _without_rare_values(group, n_min)
     signed, weight, event, plain = sign_rows(codes, group.trade, cards.astype(codes.dtype))
-    kept = weight != 0
-    events = np.concatenate((event[kept], plain))
-    weight = np.concatenate((weight[kept], np.ones(len(plain))))
-    records = make_records(weight, group.y[events], group.t[events], centre, middle)
+    simple = len(signed)
+    if len(plain):
+        signed, event = np.concatenate((signed, codes[plain])), np.concatenate((event, plain))
+        weight = np.concatenate((weight, np.ones(len(plain))))
+    records = make_records(weight, group.y[event], group.t[event], centre, middle)
     rows = Rows(
-        codes=np.concatenate((signed[kept], codes[plain])),
+        # what is not negative is found faster
+        codes=signed.view(f"u{signed.itemsize}"),
         weight=weight,
         records=records,
-        trade=group.trade[events],
-        simple=int(np.count_nonzero(kept)),
+        trade=group.trade[event],
+        simple=simple,
         cards=cards,
         centre=centre,
     )
-    return _Prepared(order, rows, root)
+    return _Prepared(order, rows, root, np.full(len(order), MISSING, codes.dtype))
 
 
 def _centred(x: FloatArray) -> tuple[float, FloatArray]:
@@ -142,8 +142,11 @@ def _centred(x: FloatArray) -> tuple[float, FloatArray]:
     return float(x[0] + mean), shifted
 
 
-def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[CodeArray, IntArray]:
-    """Codes in which each value of fewer than `n_min` events, and a missing one, is the last code."""
+def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[IntArray, CodeArray, IntArray]:
+    """The dimensions with a value of `n_min` events, those with most values first; codes and cards.
+
+    Each rarer value, and a missing one, is the last code.
+    """
     codes = group.codes
     cards = np.array([len(values) for values in group.values], dtype=np.int64)
     offset = np.zeros(len(cards) + 1, dtype=np.int64)
@@ -154,9 +157,10 @@ def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[CodeArray, IntA
     becomes[rare] = np.repeat(cards, cards + 1)[rare]
     becomes[offset[1:] - 1] = cards
     frequent = np.add.reduceat(~rare, offset[:-1]) if len(cards) else rare
-    kept = recode(codes, offset, cards, becomes.astype(codes.dtype))
-    cards[frequent == 0] = 0
-    return kept, cards
+    order = np.lexsort((np.arange(len(cards)), -cards))
+    order = order[frequent[order] > 0]
+    recoded = recode(codes, order, offset, cards, becomes.astype(codes.dtype))
+    return order, recoded, cards[order]
 
 
 def _tasks(prepared: Sequence[_Prepared | None], max_dims: int | None) -> list[_Task]:
@@ -207,7 +211,7 @@ def _run(
         limit = len(group.order) if max_dims is None else min(max_dims, len(group.order))
         found_here, done_here = found[number], done[number]
         codes, sums = mine_group(
-            *(group.rows, group.root, limit, float(n_min), task.first_dim, task.last_dim),
+            *(group.rows, group.root, group.empty.copy(), limit, float(n_min), task.first_dim, task.last_dim),
             *(stop, found_here, done_here),
         )
         return codes, sums
@@ -236,7 +240,7 @@ def _compile(groups: Sequence[CodedGroup]) -> None:
         prepared = _prepare(one, 1)
         assert prepared is not None  # noqa: S101 - it has a trade
         counters = np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1)
-        mine_group(prepared.rows, prepared.root, 0, 1.0, 0, 0, *counters)
+        mine_group(prepared.rows, prepared.root, prepared.empty, 0, 1.0, 0, 0, *counters)
 
 
 def _assemble(

@@ -33,14 +33,24 @@ def dense_cells(rows: Rows, node: Node, kept: Any, first: int, width: int) -> An
 @compiled
 def fill(rows: Rows, node: Node, values: Values, chosen: Any, sizes: Any, sums: Any) -> None:
     """Sum a node's rows by all chosen dimensions; the last place of each takes the other values."""
-    codes, records, index, offset, compact = rows.codes, rows.records, node.index, values.offset, values.compact
-    for i in range(node.lo, node.hi):
-        row = index[i]
+    codes, index, offset, place = rows.codes, node.index[node.lo : node.hi], values.offset, values.place
+    step = 1
+    for j in range(len(chosen) - 1, -1, -1):
+        d = chosen[j]
+        base = offset[d]
+        # a dimension of many values: touch those of the rows alone
+        if rows.cards[d] <= 4 * len(index):
+            for at in range(base, offset[d + 1]):
+                place[at] = values.compact[at] * step
+        else:
+            for row in index:
+                place[base + codes[row, d]] = values.compact[base + codes[row, d]] * step
+        step *= sizes[j]
+    for row in index:
         cell = 0
-        for j in range(len(chosen)):
-            d = chosen[j]
-            cell = cell * sizes[j] + compact[offset[d] + codes[row, d]]
-        add(sums, cell, records, row)
+        for d in chosen:
+            cell += place[offset[d] + codes[row, d]]
+        add(sums, cell, rows.records, row)
 
 
 @compiled
@@ -109,29 +119,30 @@ def finish_dense(
                 add_up(sums, begin, size, span // size)
         span //= size
 
+    # the two dimensions of a block; where there is one, the first has no place but the last
+    x, y = chosen[max(len(chosen) - 2, 0)], chosen[-1]
     row_size = sizes[-1]
-    x, y = chosen[len(chosen) - 2], chosen[-1]
+    height = block // row_size
     digits = np.zeros(outer, np.int64)
     for j in range(outer):
         current[chosen[j]] = original[offset[chosen[j]]]
     for number in range(len(weights)):
         if weights[number] >= n_min:
             begin = number * block
-            if block > row_size:
-                add_up(sums, begin, block // row_size, row_size)
-            for line in range(begin, begin + block, row_size):
+            add_up(sums, begin, height, row_size)
+            for high in range(height):
+                line = begin + high * row_size
                 add_up(sums, line, row_size, 1)
-            for place in range(block - (number == len(weights) - 1)):
-                if sums[begin + place, W] >= n_min:
-                    copy_codes(current, codes, count)
-                    high, low = place // row_size, place % row_size
-                    if high < kept[x] and block > row_size:
-                        codes[count, x] = original[offset[x] + high]
-                    if low < kept[y]:
-                        codes[count, y] = original[offset[y] + low]
-                    if not sums_of(centre, sums, begin + place, out_sums, count):
-                        resum(rows, node, first, codes[count], out_sums[count])
-                    count += 1
+                for low in range(row_size):
+                    if sums[line + low, W] >= n_min and line + low < total - 1:
+                        copy_codes(current, codes, count)
+                        if high < height - 1:
+                            codes[count, x] = original[offset[x] + high]
+                        if low < row_size - 1:
+                            codes[count, y] = original[offset[y] + low]
+                        if not sums_of(centre, sums, line + low, out_sums, count):
+                            resum(rows, node, first, codes[count], out_sums[count])
+                        count += 1
         for j in range(outer - 1, -1, -1):
             d = chosen[j]
             digits[j] += 1

@@ -93,7 +93,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
             CodedGroup(
                 str(pattern_key),
                 str(action_category),
-                *_present(dimensions, values, codes[rows]),
+                *_present(dimensions, values, codes.take(rows, axis=0)),
                 trade[rows],
                 y[rows],
                 hours,
@@ -107,7 +107,8 @@ def _present(
 ) -> tuple[tuple[str, ...], tuple[tuple[Scalar, ...], ...], CodeArray]:
     """The dimensions that a group's events have, out of those of all events."""
     there = np.flatnonzero((codes != MISSING).any(axis=0)).tolist()
-    return tuple(dimensions[d] for d in there), tuple(values[d] for d in there), codes[:, there]
+    kept = codes.take(there, axis=1)
+    return tuple(dimensions[d] for d in there), tuple(values[d] for d in there), kept
 
 
 def _code_scopes(

@@ -44,6 +44,7 @@ class Stack(NamedTuple):
 def mine_group(
     rows: Rows,
     root: Any,
+    current: Any,
     limit: int,
     n_min: float,
     first_dim: int,
@@ -54,7 +55,8 @@ def mine_group(
 ) -> Any:
     """All slices of a group whose first dimension is in [first_dim, last_dim), of at most `limit`.
 
-    `root` is the sums of the empty subset, which comes first where `first_dim` is 0. The walk ends
+    `root` and `current` are the sums and codes of the empty subset, which comes first where
+    `first_dim` is 0. The walk ends
     early once `stop[0]` is set; it keeps the number of slices in `found[0]` and the share of its
     first dimensions that are finished in `done[0]`. Returns the codes and the sums of the slices.
     """
@@ -66,8 +68,7 @@ def mine_group(
     stack = _new_stack(rows, limit, first_dim)
     cells = new_cells(PAIR_CELLS)
     desk = new_desk(rows)
-    current = np.full(width, -1, rows.codes.dtype)
-    out = Found(np.empty((1024, width), rows.codes.dtype), np.empty((1024, 5)))
+    out = Found(np.empty((1024, width), current.dtype), np.empty((1024, 5)))
     count = 0
     if first_dim == 0:
         out.codes[0], out.sums[0] = current, root
@@ -145,22 +146,24 @@ def mine_group(
 
 @compiled
 def _new_values(rows: Rows, levels: int) -> Values:
-    offset = np.zeros(len(rows.cards) + 1, np.int64)
+    offset = np.zeros(len(rows.cards) + 1, np.uint32)
     offset[1:] = np.cumsum(rows.cards + 1)
-    size = offset[-1]
+    size = int(offset[-1])
     return Values(
         offset,
         np.zeros(size),
         np.full(size, -1, np.int64),
-        np.empty((levels, size), np.int32),
-        np.empty((levels, size), np.int32),
+        np.empty((levels, size), np.uint32),
+        np.empty((levels, size), np.uint32),
+        np.empty(size, np.uint32),
     )
 
 
 @compiled
 def _level_values(values: Values, level: int) -> Values:
     return Values(
-        *(values.offset, values.weight, values.stamp, values.compact[level], values.original[level])
+        *(values.offset, values.weight, values.stamp),
+        *(values.compact[level], values.original[level], values.place),
     )
 
 
@@ -168,7 +171,7 @@ def _level_values(values: Values, level: int) -> Values:
 def _new_stack(rows: Rows, limit: int, first_dim: int) -> Stack:
     count, width = rows.codes.shape
     levels = min(limit, width) + 2
-    index = np.empty((levels, count), np.int32)
+    index = np.empty((levels, count), np.uint32)
     index[0] = np.arange(count)
     none = np.zeros(levels, np.int64)
     begin, end, next_dim, child, children = none.copy(), none.copy(), none.copy(), none.copy(), none.copy()

@@ -31,7 +31,7 @@ class Desk(NamedTuple):
 def new_desk(rows: Rows) -> Desk:
     """Room for all rows."""
     count, width = rows.codes.shape
-    return Desk(np.empty((count, 8)), np.empty((width, count), np.int32))
+    return Desk(np.empty((count, 8)), np.empty((width, count), np.uint32))
 
 
 @compiled

@@ -45,14 +45,18 @@ def count_codes(codes: Any, offset: Any) -> Any:
 
 
 @compiled
-def recode(codes: Any, offset: Any, cards: Any, becomes: Any) -> Any:
-    """The codes that `becomes` has for each, where a missing one (-1) is the last of its dimension."""
-    rows, width = codes.shape
-    replaced = np.empty_like(codes)
+def recode(codes: Any, order: Any, offset: Any, cards: Any, becomes: Any) -> Any:
+    """The codes that `becomes` has for each, a missing one (-1) being the last of its dimension.
+
+    `order`: the dimensions that are wanted.
+    """
+    rows, width = len(codes), len(order)
+    replaced = np.empty((rows, width), codes.dtype)
     for i in range(rows):
-        for d in range(width):
+        for j in range(width):
+            d = order[j]
             code = codes[i, d]
-            replaced[i, d] = becomes[offset[d] + (code if code >= 0 else cards[d])]
+            replaced[i, j] = becomes[offset[d] + (code if code >= 0 else cards[d])]
     return replaced
 
 

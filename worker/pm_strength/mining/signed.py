@@ -26,12 +26,20 @@ def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
 
     `codes`: events x dimensions, `missing[d]` where an event lacks dimension d. Returns the codes,
     the weight and an event (for its trade's outcome) of each row; and the events of trades with too
-    many agreements, which have no such rows.
+    many agreements, which have no such rows. No weight is 0.
     """
     events, width = codes.shape
-    out_codes = np.empty((events + MAX_ROWS, width), codes.dtype)
-    out_weight = np.empty(events + MAX_ROWS)
-    out_event = np.empty(events + MAX_ROWS, np.int64)
+    # the k-th event of a trade doubles its rows at most
+    room = more = 0
+    for event in range(events):
+        if event == 0 or trade[event] != trade[event - 1]:
+            more = 1
+        else:
+            more = 2 * more if more < MAX_ROWS else 0
+        room += more
+    out_codes = np.empty((room, width), codes.dtype)
+    out_weight = np.empty(room)
+    out_event = np.empty(room, np.int64)
     plain = np.empty(events, np.int64)
     count = plain_count = 0
     row = np.empty(width, codes.dtype)
@@ -41,13 +49,18 @@ def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
         end = start + 1
         while end < events and trade[end] == trade[start]:
             end += 1
-        if count + MAX_ROWS > len(out_codes):
-            out_codes = np.concatenate((out_codes, np.empty_like(out_codes)))
-            out_weight = np.concatenate((out_weight, np.empty_like(out_weight)))
-            out_event = np.concatenate((out_event, np.empty_like(out_event)))
+        if end == start + 1:
+            for d in range(width):
+                out_codes[count, d] = codes[start, d]
+            out_weight[count], out_event[count] = 1.0, start
+            count += 1
+            start = end
+            continue
         begin = count
         fits = True
         for event in range(start, end):
+            if _find(codes[event], out_codes, begin, count) < count:
+                continue  # what an equal row lies in, the trade lies in already
             # the row itself, and what it shares with each row that is there
             there = count
             for known in range(begin - 1, there):
@@ -57,16 +70,13 @@ def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
                     row[d] = codes[event, d] if same else missing[d]
                 if known >= begin:
                     weight = -out_weight[known]
-                at = begin
-                while at < count and not _equal(out_codes[at], row):
-                    at += 1
+                at = _find(row, out_codes, begin, count)
                 if at == count:
                     if count - begin == MAX_ROWS:
                         fits = False
                         break
                     out_codes[count] = row
                     out_weight[count] = 0.0
-                    out_event[count] = start
                     change[count - begin] = 0.0
                     count += 1
                 change[at - begin] += weight
@@ -75,19 +85,34 @@ def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
             for at in range(begin, count):
                 out_weight[at] += change[at - begin]
                 change[at - begin] = 0.0
+        filled, count = count, begin
         if not fits:
-            count = begin
             change[:] = 0.0
             for event in range(start, end):
                 plain[plain_count] = event
                 plain_count += 1
+        else:
+            for at in range(begin, filled):
+                if out_weight[at] != 0.0:
+                    out_codes[count], out_weight[count], out_event[count] = (
+                        out_codes[at],
+                        out_weight[at],
+                        start,
+                    )
+                    count += 1
         start = end
     return out_codes[:count], out_weight[:count], out_event[:count], plain[:plain_count]
 
 
 @compiled
-def _equal(a: Any, b: Any) -> bool:
-    for d in range(len(a)):  # noqa: SIM110 - Numba compiles no generators
-        if a[d] != b[d]:
-            return False
-    return True
+def _find(row: Any, among: Any, begin: int, end: int) -> int:
+    """The first of the rows [begin, end) that is equal to `row`; `end` if there is none."""
+    for at in range(begin, end):
+        same = True
+        for d in range(len(row)):
+            if among[at, d] != row[d]:
+                same = False
+                break
+        if same:
+            return at
+    return end

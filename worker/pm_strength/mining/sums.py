@@ -25,7 +25,8 @@ class Values(NamedTuple):
     """Room for a number a value, those of dimension d from `offset[d]` on.
 
     `compact` numbers the values that a node keeps (the others, and a missing one, all get the next
-    number), `original` leads back. `weight` and `stamp` are for counting.
+    number), `original` leads back. `weight` and `stamp` are for counting, and `place` is for
+    a value's place in an array.
     """
 
     offset: Any
@@ -33,6 +34,7 @@ class Values(NamedTuple):
     stamp: Any
     compact: Any
     original: Any
+    place: Any
 
 
 class Cells(NamedTuple):
@@ -98,15 +100,13 @@ def number_values(
             weight[base : base + card + 1] = 0.0
             stamp[base : base + card + 1] = -1
         else:
-            for i in range(node.lo, node.hi):
-                at = base + codes[index[i], d]
+            for row in index[node.lo : node.hi]:
+                at = base + codes[row, d]
                 weight[at], stamp[at] = 0.0, -1
-    for i in range(node.lo, signed):
-        row = index[i]
+    for row in index[node.lo : signed]:
         for d in range(first, last):
             weight[offset[d] + codes[row, d]] += weights[row]
-    for i in range(signed, node.hi):
-        row = index[i]
+    for row in index[signed : node.hi]:
         for d in range(first, last):
             at = offset[d] + codes[row, d]
             if stamp[at] != trades[row]:
@@ -123,16 +123,16 @@ def number_values(
                     size += 1
             compact[base : base + card + 1] = size
         else:
-            enough = np.empty(node.hi - node.lo, np.int32)
-            for i in range(node.lo, node.hi):
-                at = base + codes[index[i], d]
+            enough = np.empty(node.hi - node.lo, np.uint32)
+            for row in index[node.lo : node.hi]:
+                at = base + codes[row, d]
                 if weight[at] >= n_min:
                     enough[size] = at - base
                     size += 1
                     weight[at] = 0.0
             original[base : base + size] = np.sort(enough[:size])
-            for i in range(node.lo, node.hi):
-                compact[base + codes[index[i], d]] = size
+            for row in index[node.lo : node.hi]:
+                compact[base + codes[row, d]] = size
         for v in range(size):
             compact[base + original[base + v]] = v
         kept[d] = size
@@ -141,26 +141,29 @@ def number_values(
 @compiled
 def partition(rows: Rows, node: Node, values: Values, size: int, d: int, below: Any, cells: Cells) -> int:
     """Sum a node's rows by a dimension, and put those of its kept values into `below`, stably in order."""
-    codes, records, trades, simple, index = rows.codes, rows.records, rows.trade, rows.simple, node.index
-    sums, stamp, compact, base = cells.sums, cells.stamp, values.compact, values.offset[d]
-    position = np.zeros(size + 2, np.int64)
+    codes, records, trades, base = rows.codes, rows.records, rows.trade, values.offset[d]
+    sums, stamp, compact = cells.sums, cells.stamp, values.compact
+    signed = end_of_signed(rows, node)
+    position = np.zeros(size + 2, np.uint32)
     sums[: size + 1] = 0.0
-    stamp[: size + 1] = -1
-    for i in range(node.lo, node.hi):
-        row = index[i]
+    for row in node.index[node.lo : signed]:
         cell = compact[base + codes[row, d]]
         position[cell + 1] += 1
-        if row < simple:
-            add(sums, cell, records, row)
-        elif stamp[cell] != trades[row]:
+        add(sums, cell, records, row)
+    if signed < node.hi:
+        stamp[: size + 1] = -1
+    for row in node.index[signed : node.hi]:
+        cell = compact[base + codes[row, d]]
+        position[cell + 1] += 1
+        if stamp[cell] != trades[row]:
             stamp[cell] = trades[row]
             add(sums, cell, records, row)
-    position = np.cumsum(position)
+    for cell in range(size):
+        position[cell + 1] += position[cell]
     placed = position[size]
-    for i in range(node.lo, node.hi):
-        row = index[i]
+    for row in node.index[node.lo : node.hi]:
         cell = compact[base + codes[row, d]]
         if cell < size:
             below[position[cell]] = row
             position[cell] += 1
-    return placed
+    return int(placed)
