@@ -50,7 +50,7 @@ class Slices:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A group as the kernel takes it, its dimensions in `order`, and the sums and codes of its empty subset."""
+    """A group as the kernel takes it, its dimensions in `order`; the sums and codes of its empty subset."""
 
     order: IntArray
     rows: Rows

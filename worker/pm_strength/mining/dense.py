@@ -13,7 +13,7 @@ from .sums import Cells, Node, Values, add
 
 # Remaining dimensions are finished in one array while it has at most so many cells, and cells a row.
 DENSE_CELLS = 32_768
-DENSE_CELLS_PER_ROW = 6.0
+DENSE_CELLS_PER_ROW = 8.0
 
 
 @compiled
@@ -113,6 +113,7 @@ def finish_dense(
     weights = np.empty(total // block)
     weigh(sums, sizes[:outer], block, weights)
     span = total
+    # the outermost dimension first, so that a part with too few trades is never summed within
     for size in sizes[:outer]:
         for begin in range(0, total, span):
             if weights[(begin + span) // block - 1] >= n_min:

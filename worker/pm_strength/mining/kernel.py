@@ -56,9 +56,9 @@ def mine_group(
     """All slices of a group whose first dimension is in [first_dim, last_dim), of at most `limit`.
 
     `root` and `current` are the sums and codes of the empty subset, which comes first where
-    `first_dim` is 0. The walk ends
-    early once `stop[0]` is set; it keeps the number of slices in `found[0]` and the share of its
-    first dimensions that are finished in `done[0]`. Returns the codes and the sums of the slices.
+    `first_dim` is 0. The walk ends early once `stop[0]` is set; it keeps the number of slices in
+    `found[0]` and the share of its first dimensions that are finished in `done[0]`. Returns the codes
+    and the sums of the slices.
     """
     width = rows.codes.shape[1]
     room = _new_values(rows, min(limit, width) + 2)
@@ -124,7 +124,7 @@ def mine_group(
             if total > 0 and len(chosen) <= remaining:
                 if total > len(cells.sums):
                     cells = new_cells(total)
-                if total > 1:
+                if total > 1:  # some value is kept
                     out, count = finish_dense(
                         *(rows, node, values, kept, chosen, total, d, n_min, cells, current, out, count)
                     )

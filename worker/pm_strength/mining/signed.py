@@ -32,11 +32,9 @@ def sign_rows(codes: Any, trade: Any, missing: Any) -> Any:
     # the k-th event of a trade doubles its rows at most
     room = more = 0
     for event in range(events):
-        if event == 0 or trade[event] != trade[event - 1]:
-            more = 1
-        else:
-            more = 2 * more if more < MAX_ROWS else 0
-        room += more
+        again = event > 0 and trade[event] == trade[event - 1]
+        more = min(2 * more, 2 * MAX_ROWS) if again else 1
+        room += more if more <= MAX_ROWS else 0
     out_codes = np.empty((room, width), codes.dtype)
     out_weight = np.empty(room)
     out_event = np.empty(room, np.int64)

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .compiled import compiled
-from .rows import Rows, W
+from .rows import Rows
 
 
 class Node(NamedTuple):
@@ -25,8 +25,8 @@ class Values(NamedTuple):
     """Room for a number a value, those of dimension d from `offset[d]` on.
 
     `compact` numbers the values that a node keeps (the others, and a missing one, all get the next
-    number), `original` leads back. `weight` and `stamp` are for counting, and `place` is for
-    a value's place in an array.
+    number), `original` leads back. `weight` and `stamp` are for counting, `place` is for a value's
+    place in an array.
     """
 
     offset: Any
