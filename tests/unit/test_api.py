@@ -50,6 +50,8 @@ def test_the_result_comes_back(api: Api, wire: respx.Route, pauses: list[float])
         httpx.Response(400, json={"code": "", "message": "", "details": None, "hint": None}),
         httpx.Response(502, html="<h1>Bad Gateway</h1>"),
         httpx.Response(200, html="<h1>Welcome to the hotel</h1>"),
+        httpx.Response(200, content=b'{"eve', headers={"Content-Type": "application/json"}),
+        httpx.Response(200, content=b"", headers={"Content-Type": "application/json"}),
         httpx.Response(404, json={"code": "PGRST202", "message": "no function"}),
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("slow"),
@@ -63,6 +65,23 @@ def test_a_passing_failure_is_tried_again(
     wire.mock(side_effect=[failure, OK])
     assert api.rpc("f") == {"events": 1}
     assert pauses == [0.25]
+
+
+def test_pauses_are_jittered(wire: respx.Route, pauses: list[float]) -> None:
+    """So that workers that failed together do not come back together."""
+    wire.mock(return_value=httpx.Response(503))
+    half = Api(Connection(URL, KEY), tries=3, sleep=pauses.append, jitter=lambda: 0.5)
+    with pytest.raises(TransientStoreError):
+        half.rpc("f")
+    assert pauses == [0.1875, 0.375]
+    pauses.clear()
+    unasked = Api(Connection(URL, KEY), tries=2, sleep=pauses.append)
+    for _ in range(8):
+        with pytest.raises(TransientStoreError):
+            unasked.rpc("f")
+    assert len(set(pauses)) > 1
+    half.close()
+    unasked.close()
 
 
 def test_retry_after_is_waited_for(api: Api, wire: respx.Route, pauses: list[float]) -> None:
@@ -83,6 +102,40 @@ def test_the_names_of_the_parameters_go_along(api: Api, wire: respx.Route) -> No
     wire.mock(return_value=OK)
     api.rpc("f", a=1, b=[2])
     assert wire.calls.last.request.url.params["columns"] == "a,b"
+
+
+def test_a_call_may_take_longer_than_the_server_lets_it_and_not_forever(api: Api, wire: respx.Route) -> None:
+    """Who gives up before the server's 8 s does not know how the call ended."""
+    wire.mock(return_value=OK)
+    api.rpc("f")
+    timeout = wire.calls.last.request.extensions["timeout"]
+    assert 10 <= timeout["read"] <= 60
+    assert timeout["connect"] is not None
+
+
+@pytest.mark.parametrize(
+    "failure", [httpx.Response(503), httpx.ConnectError("refused")], ids=["503", "refused"]
+)
+def test_a_query_is_tried_as_often_as_a_call(
+    api: Api, pauses: list[float], failure: httpx.Response | Exception
+) -> None:
+    """supabase-py's own retries are off: they would multiply ours, and sleep where nobody can wake them."""
+    with respx.mock() as router:
+        route = router.get(f"{URL}/rest/v1/t").mock(side_effect=[failure] * 20)
+        with pytest.raises(TransientStoreError):
+            api.table(lambda client: client.table("t").select("*"))
+    assert (route.call_count, len(pauses)) == (3, 2)
+
+
+def test_a_function_that_stays_unknown_is_given_up_with_the_remedy(
+    wire: respx.Route, pauses: list[float]
+) -> None:
+    wire.mock(return_value=httpx.Response(404, json={"code": "PGRST202", "message": "no function"}))
+    api = Api(Connection(URL, KEY), tries=6, sleep=pauses.append)
+    with pytest.raises(PermanentStoreError, match="supabase db push"):
+        api.rpc("f")
+    assert len(pauses) == 3
+    api.close()
 
 
 def test_a_failure_that_stays_is_raised_after_the_tries(

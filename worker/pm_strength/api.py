@@ -107,16 +107,25 @@ class Api:
 
 
 class _NotJsonError(Exception):
-    """A good status with a page of HTML, as a proxy in between gives it."""
+    """A good status with a page of HTML, as a proxy in between gives it, or with JSON that was cut."""
 
 
 def _refuse(response: httpx.Response) -> None:
     if response.status_code >= 400:
         response.read()
         raise _RefusedError(response)
-    kind = response.headers.get("Content-Type", "")
-    if response.status_code == 200 and "json" not in kind:
+    is_json = "json" in response.headers.get("Content-Type", "")
+    if response.status_code == 200 and not is_json:
         raise _NotJsonError
+    if is_json:
+        # supabase-py takes a body that was cut for a text, and an empty one for no rows: half a page
+        # would pass for all there is. Read here, once: it asks the response for its JSON.
+        response.read()
+        try:
+            body = response.json()
+        except ValueError:
+            raise _NotJsonError from None
+        response.json = lambda **_: body  # type: ignore[method-assign]
 
 
 def _translate(cause: Exception, attempt: int) -> StoreError | None:
