@@ -90,6 +90,22 @@ def test_an_old_book_is_stale() -> None:
         assert resolution.multiplier == (1.2 if reason == "matched" else 1.0)
 
 
+def test_how_old_is_too_old_is_set() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    for hours, reason in ((1, "stale"), (25, "matched")):
+        chosen = LearningSettings(stale_after_hours=hours + 0.5 if reason == "matched" else hours)
+        age = timedelta(hours=hours, seconds=1)
+        book = OverrideBook([row(1, {})], chosen, as_of=now - age, clock=lambda: now)
+        assert book.resolve("p", "entry", {}).reason == reason
+
+
+@pytest.mark.parametrize("value", [None, "", [], {}, float("nan")])
+def test_an_override_that_asks_for_no_dimension_holds_nowhere(value: Any) -> None:
+    book = OverrideBook([row(1, {"a": value}), row(2, {})])
+    for scope in ({}, {"a": value}, {"a": 1}):
+        assert [match.id for match in book.resolve("p", "entry", scope).matches] == [2]
+
+
 def test_it_counts_its_overrides() -> None:
     rng = random.Random(1)
     assert len(OverrideBook([row(number, strands.scope(rng)) for number in range(30)])) == 30

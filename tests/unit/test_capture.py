@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -87,6 +88,17 @@ def test_times_are_utc_and_never_now(given: str | None, stored: str) -> None:
     assert read_close(close(exit_timestamp=given))[0].timestamp == stored
 
 
+def test_a_time_without_offset_is_utc_wherever_the_worker_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        closing = close(exit_timestamp="2026-01-05T12:00:00")
+        assert read_close(closing)[0].timestamp == "2026-01-05T12:00:00+00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("summary", "field"),
     [
@@ -138,6 +150,7 @@ def test_a_close_without_a_summary_names_what_lacks(content: Any, field: str) ->
         ({"scope": []}, "content.scope"),
         ({"scope": "solana"}, "content.scope"),
         ({"scope": {"x": "y" * 201}}, "content.scope.x"),
+        ({"scope": {"x": ["y" * 17_000]}}, "content.scope"),
     ],
 )
 def test_a_bad_action_names_the_field_and_its_siblings_count(content: dict[str, Any], field: str) -> None:

@@ -23,7 +23,7 @@ class FakeStore:
         self.as_of: datetime | None = datetime.now(UTC)
         self.settings: dict[str, Any] = {}
         self.broken = False
-        self.gone_once = False
+        self.gone_after: int | None = None
         self.calls: list[tuple[Any, ...]] = []
         self.pause = 0.0
 
@@ -41,8 +41,8 @@ class FakeStore:
             "overrides": [],
         }
         if set_id is not None and page_size:
-            if self.gone_once:
-                self.gone_once = False
+            if self.gone_after == after_id:
+                self.gone_after = None
                 self.set_id += 1
                 return page | {"gone": True}
             if after_id < 3:
@@ -97,9 +97,11 @@ def test_a_new_set_or_new_settings_are_loaded() -> None:
         assert strength.resolve("p", "entry", {}).multiplier == 1.25
 
 
-def test_a_set_that_goes_while_it_is_read_is_read_anew() -> None:
+@pytest.mark.parametrize("after_id", [0, 2])
+def test_a_set_that_goes_while_it_is_read_is_read_anew(after_id: int) -> None:
+    """From its start: a book of rows of two sets would size from half a run."""
     store = FakeStore()
-    store.gone_once = True
+    store.gone_after = after_id
     with client(store) as strength:
         resolution = strength.resolve("p", "entry", {})
         assert (resolution.matched, resolution.run_id) == (3, 2)

@@ -29,6 +29,9 @@ TRANSIENT = [
     (404, "PGRST202"),  # a stale schema cache, at first
     (404, "PGRST205"),
     (400, "PGRST204"),
+    # the code says it alone, whatever status PostgREST or a gateway makes of it
+    *[(400, code) for code in ("08006", "53300", "57P01", "58030", "XX000")],
+    *[(400, code) for code in ("PGRST000", "PGRST001", "PGRST002", "PGRST003")],
 ]
 PERMANENT = [
     (400, "22P02"),
@@ -43,6 +46,7 @@ PERMANENT = [
     (400, "PGRST100"),
     (500, "55000"),  # a run that is not running any more
     (500, "42P17"),
+    *[(500, code) for code in ("0A000", "21000", "22P02", "23514", "28000", "P0001")],
     (422, None),
 ]
 
@@ -76,6 +80,7 @@ def test_an_unknown_function_is_a_missing_migration_after_a_few_tries(code: str)
         (403, None, "secret (service_role) key"),
         (400, "42501", "secret (service_role) key"),
         (404, None, "SUPABASE_URL"),
+        (404, "42P01", "pm-strength repair"),
     ],
 )
 def test_a_permanent_error_says_what_to_do(status: int, code: str | None, remedy: str) -> None:

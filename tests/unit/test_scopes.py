@@ -70,6 +70,11 @@ def test_at_the_limits_all_is_well() -> None:
     assert len(checked_scope(scope, {})) == 64
 
 
+def test_an_entry_context_counts_for_the_limit_of_bytes() -> None:
+    with pytest.raises(ScopeError, match="at most 16384 bytes"):
+        checked_scope({"a": 1}, {f"d{i}": "é" * 150 for i in range(60)})
+
+
 def test_an_entry_context_counts_for_the_limit_of_dimensions() -> None:
     with pytest.raises(ScopeError, match="at most 64 dimensions, got 66"):
         checked_scope({f"a{i}": 1 for i in range(33)}, {f"b{i}": 1 for i in range(33)})

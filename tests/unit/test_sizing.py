@@ -147,6 +147,8 @@ MATCHED = Resolution(1.5, "matched", run_id=3)
         ({"action_category": "entry", "size_frac": 0.4}, MATCHED, None, 0.6),
         ({"action_category": "entry", "size_frac": 0.4}, None, 1.0, 0.4),
         ({"action_category": "entry", "size_frac": 0.4}, math.inf, 1.0, 0.4),
+        ({"action_category": "entry", "size_frac": 0.4}, Resolution(math.nan, "matched"), 1.0, 0.4),
+        ({"action_category": "entry", "size_frac": 0.4}, Resolution(math.inf, "matched"), 1.0, 0.4),
         ({"action_category": "entry", "size_frac": 0.4}, 0.5, 1.0, 0.2),
         ({"action_category": "entry", "size_frac": "0.4"}, MATCHED, 1.0, 0.0),
         ({"action_category": "entry", "size_frac": math.nan}, MATCHED, 1.0, 0.0),
