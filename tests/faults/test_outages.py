@@ -75,27 +75,29 @@ def test_a_reader_sees_whole_runs_while_parts_crash_and_runs_publish(
     copy_strands(db, trade_rows(scale(4_000, 1_500)))
     drain()
     outside, stop = Outside(variables), threading.Event()
-    seen: set[tuple[int, int]] = set()
-    torn: list[Any] = []
+    # (view, mining run, rows) of each answer
+    seen: set[tuple[str, int, int]] = set()
 
-    def read() -> None:
+    def read(view: str, query: str) -> None:
         headers = {"apikey": variables["SECRET_KEY"], "Prefer": "count=exact", "Range": "0-0"}
         with httpx.Client(headers=headers, timeout=5) as client:
             while not stop.is_set():
                 try:
-                    answer = client.get(
-                        f"{variables['API_URL']}/rest/v1/learning_lessons?select=run_id&status=eq.active"
-                    )
+                    answer = client.get(f"{variables['API_URL']}/rest/v1/{view}?select=run_id{query}")
                     rows = answer.json() if answer.status_code in (200, 206) else []
                 except (httpx.HTTPError, ValueError):
                     continue
                 if rows:
                     total = int(answer.headers["Content-Range"].split("/")[1])
-                    seen.add((rows[0]["run_id"], total))
+                    seen.add((view, rows[0]["run_id"], total))
 
     newest = "select coalesce(max(id), 0) from learning_runs where status = 'succeeded'"
-    reader = threading.Thread(target=read)
-    reader.start()
+    readers = [
+        threading.Thread(target=read, args=arguments)
+        for arguments in (("learning_lessons", "&status=eq.active"), ("pm_overrides", ""))
+    ]
+    for reader in readers:
+        reader.start()
     worker = workers.start()
     try:
         for number in range(scale(6, 2)):
@@ -107,15 +109,22 @@ def test_a_reader_sees_whole_runs_while_parts_crash_and_runs_publish(
             wait_until(lambda before=before: outside.number(newest) > before + 1, 240, workers.said)  # type: ignore[misc]
     finally:
         stop.set()
-        reader.join()
+        for reader in readers:
+            reader.join()
     assert worker.poll() is None, workers.said()
     stated = {
-        (row[0], row[1])
-        for row in outside.rows("select id, lessons from learning_runs where status = 'succeeded'")
+        tuple(row)
+        for row in outside.rows(
+            "select 'learning_lessons', id, lessons from learning_runs "
+            "where kind = 'mine' and status = 'succeeded' union all "
+            "select 'pm_overrides', source_run_id, overrides from learning_runs "
+            "where kind = 'materialize' and status = 'succeeded'"
+        )
     }
     torn = sorted(seen - stated)
     assert not torn, "a reader saw a part of a run"
-    assert len({run for run, _ in seen}) >= 2, "the reader saw no change"
+    assert len({run for view, run, _ in seen if view == "learning_lessons"}) >= 2, "the reader saw no change"
+    assert "pm_overrides" in {view for view, _, _ in seen}
     overrides = outside.rows("select count(*), min(run_id), max(run_id) from pm_overrides")[0]
     assert overrides[0] > 0
     assert overrides[1] == overrides[2]

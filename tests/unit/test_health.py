@@ -46,6 +46,9 @@ def test_it_answers_as_the_checks_say() -> None:
         assert (ready.status_code, ready.json()["reason"]) == (503, problem[1])
         problem[0] = "silent"
         assert httpx.get(f"{url}/healthz").json() == {"status": "failing", "reason": "silent"}
+        problem[1] = None
+        ready = httpx.get(f"{url}/readyz")
+        assert (ready.status_code, ready.json()["reason"]) == (503, "silent")
         assert "pm_strength_messages_total" in httpx.get(f"{url}/metrics").text
         assert httpx.get(f"{url}/secrets").status_code == 404
 
@@ -117,6 +120,8 @@ def test_a_worker_is_alive_while_its_loops_go_round_and_ready_while_it_is_answer
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert "MainThread" in str(worker.alive())
     assert "no answer" in str(worker.ready())
+    worker._progress("mining", 0.5)
+    assert worker.alive() is None, "a job that goes on is no silence"
     worker.stop()
     assert worker.ready() == "stopping"
 

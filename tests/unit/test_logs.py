@@ -44,13 +44,15 @@ def test_other_packages_only_warn(stream: io.StringIO) -> None:
 def test_secrets_are_cut_out(stream: io.StringIO, secret: str) -> None:
     log = logging.getLogger("pm_strength")
     at = f"postgresql://{secret}@host/db" if ":" in secret else secret
-    log.info("with %s inside", at, extra={"key": at, "nested": {"deep": [at]}})
+    log.info("with %s inside", at, extra={"key": at, "nested": {"deep": [at], at: 1}})
     try:
         raise ValueError(at)
     except ValueError:
         log.exception("failed")
     assert secret not in stream.getvalue()
-    assert stream.getvalue().count("[redacted]") >= 4
+    assert stream.getvalue().count("[redacted]") >= 5
+    record = logging.makeLogRecord({"msg": at, "args": (), "key": at, "nested": {at: [at]}})
+    assert secret not in logs.TerminalFormatter().format(record)
 
 
 def test_a_terminal_gets_short_lines() -> None:
@@ -62,3 +64,5 @@ def test_a_terminal_gets_short_lines() -> None:
     text = logs.TerminalFormatter().format(record)
     assert "dead letter reason=" in text
     assert "\x1b[2J" not in text
+    record = logging.makeLogRecord({"msg": "dead letter", "reason": "rr:\x1b[2J"})
+    assert "\x1b[2J" not in logs.TerminalFormatter().format(record)

@@ -143,6 +143,41 @@ def test_it_runs_until_it_is_stopped_and_survives_failures() -> None:
     assert all(store.done[-1] == ("closed",) for store in stores)
 
 
+def test_a_loop_waits_longer_after_each_failure_and_as_long_as_the_server_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    worker = Worker(lambda: cast(Store, FakeStore()), OPTIONS)
+    pauses: list[float] = []
+    # on the event, so that a signal ends the wait
+    monkeypatch.setattr(worker._stop, "wait", pauses.append)
+    monkeypatch.setattr("pm_strength.worker.random.random", lambda: 0.5)
+    gone = TransientStoreError("gone")
+    ends = iter([gone, gone, gone, TransientStoreError("busy", retry_after=50), None, gone])
+
+    def step(store: Store) -> None:
+        for end in ends:
+            if end is None:
+                return
+            raise end
+        worker.stop()
+
+    worker._go_round(step)
+    assert pauses == [0.1875, 0.375, 0.75, 50, 0.1875]
+    assert worker._beats == {}, "a loop that has ended is not silent"
+
+
+def test_stopping_waits_for_no_helper() -> None:
+    """However long it would have waited for more to do."""
+    worker = Worker(
+        lambda: cast(Store, FakeStore()), WorkerOptions(wait_seconds=600, job_interval_seconds=600)
+    )
+    running = threading.Thread(target=worker.run, daemon=True)
+    running.start()
+    worker.stop()
+    running.join(60)
+    assert not running.is_alive()
+
+
 def test_a_loop_that_breaks_ends_the_worker_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that is not the main thread's."""
 

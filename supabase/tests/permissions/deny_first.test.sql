@@ -1,6 +1,6 @@
 -- Who may do what, from the catalog: a new object without a decision fails here.
 begin;
-select plan(14);
+select plan(18);
 
 select is_empty(
   $$ select c.oid::regclass from pg_class c
@@ -60,18 +60,38 @@ select is_empty(
 insert into public.learning_runs (kind, settings) values ('mine', '{}');
 insert into public.pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score)
 values ('p', 'entry', '{"only": "here"}', 1.5, 0.5);
+insert into public.learning_lessons (pattern_key, action_category, scope_subset, n, stats)
+values ('p', 'entry', '{"only": "here"}', 1, '{}');
+
+create function pg_temp.seen() returns setof text language sql as $$
+  select v.name from (values
+    ('learning_runs', (select count(*) from public.learning_runs)),
+    ('learning_settings', (select count(*) from public.learning_settings)),
+    ('learning_lessons', (select count(*) from public.learning_lessons)),
+    ('pm_overrides', (select count(*) from public.pm_overrides)),
+    ('lesson_sets', (select count(*) from pm_strength.lesson_sets)),
+    ('override_sets', (select count(*) from pm_strength.override_sets)),
+    ('live_sets', (select count(*) from pm_strength.live_sets))
+  ) v (name, rows) where v.rows > 0
+$$;
+select is((select count(*) from pg_temp.seen()), 7::bigint, 'there is something to see everywhere');
 
 set local role authenticated;
-select is((select count(*) from public.learning_runs), 0::bigint, 'a plain user sees no runs');
-select is((select count(*) from public.pm_overrides), 0::bigint, 'no overrides');
+select is_empty('select pg_temp.seen()', 'a plain user sees nothing of it');
 select throws_ok(
   $$ select public.resolve_pm_strength('p', 'entry', '{}') $$, '42501', 'not allowed to read PM Strength',
   'and is told so'
 );
+select throws_ok(format('select public.%s', call), '42501', null, format('%s: neither', call))
+from (values ($$resolve_pm_strength_batch('[]')$$), ('pm_strength_read_overrides()')) reading (call);
 set local request.jwt.claims = '{"user_metadata": {"pm_strength": "read"}}';
-select is((select count(*) from public.pm_overrides), 0::bigint, 'what users write themselves counts for nothing');
+select is_empty('select pg_temp.seen()', 'what users write themselves counts for nothing');
+set local request.jwt.claims = '{"app_metadata": {"pm_strength": "write"}}';
+select is_empty('select pg_temp.seen()', 'another claim neither');
+set local request.jwt.claims = '';
+select is_empty('select pg_temp.seen()', 'nor no claims at all');
 set local request.jwt.claims = '{"app_metadata": {"pm_strength": "read"}}';
-select ok((select count(*) from public.pm_overrides) > 0, 'a reader sees overrides');
+select is((select count(*) from pg_temp.seen()), 7::bigint, 'a reader sees it');
 select is(
   public.resolve_pm_strength('p', 'entry', '{"only": "here"}') ->> 'reason', 'matched', 'and resolves'
 );

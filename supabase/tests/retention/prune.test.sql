@@ -1,0 +1,84 @@
+-- What is past its time goes; what is in use, open or still running stays, however old it is.
+begin;
+select plan(10);
+truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows, public.pm_dead_letters;
+update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+delete from public.learning_runs where source_run_id is not null;
+delete from public.learning_runs;
+
+-- the error says what each is
+insert into public.learning_runs (kind, status, started_at, finished_at, settings, error)
+select 'mine', 'succeeded', now() - interval '100 days', now() - interval '100 days', '{}', what
+from unnest(array['old', 'live', 'before', 'mined', 'source', 'staged']) what;
+insert into public.learning_runs (kind, status, started_at, settings, error)
+values ('mine', 'running', now() - interval '100 days', '{}', 'running');
+insert into public.learning_runs (kind, status, started_at, finished_at, settings, error, source_run_id)
+select 'materialize', 'failed', r.started_at, now() - age, '{}', what, r.id
+from public.learning_runs r
+cross join (values ('young', interval '1 day'), ('long', interval '99 days')) kept (what, age)
+where r.error = case what when 'young' then 'source' else 'mined' end;
+create function pg_temp.run(what text) returns bigint language sql as $$
+  select id from public.learning_runs where error = what
+$$;
+update pm_strength.live_sets
+set set_id = pg_temp.run('live'), previous_set_id = pg_temp.run('before'), run_id = pg_temp.run('mined')
+where kind = 'lessons';
+insert into pm_strength.staged_rows (set_id, base_set_id) values (pg_temp.run('staged'), 0);
+
+insert into public.pm_dead_letters (queue, strand_id, code, reason, message, created_at, requeued_at, resolved_at)
+select 'pm_strength_trades', what, 'bad_strand', 'r', '{}', now() - interval '400 days', requeued, resolved
+from (values
+  ('open', null, null), ('requeued long ago', now() - interval '91 days', null),
+  ('resolved long ago', null, now() - interval '91 days'), ('requeued', now() - interval '89 days', null),
+  ('resolved', null, now() - interval '89 days')
+) letter (what, requeued, resolved);
+
+insert into public.pattern_trade_events (strand_id, trade_id, pattern_key, action_category, scope, rr, "timestamp", created_at)
+values ('a', '866be140-e3e7-522e-8e79-436a4227d831', 'p', 'entry', '{}', 1, '2000-01-01', '2000-01-01');
+
+set local role service_role;
+do $$ begin while public.pm_strength_prune(2) > 0 loop end loop; end $$;
+select set_eq(
+  'select error from public.learning_runs', array['live', 'before', 'mined', 'source', 'young', 'staged', 'running'],
+  'runs: the old ones that nothing hangs on are gone'
+);
+select set_eq(
+  'select strand_id from public.pm_dead_letters', array['open', 'requeued', 'resolved'],
+  'dead letters: those that have been closed for long'
+);
+select is((select count(*) from public.pattern_trade_events where strand_id = 'a'), 1::bigint, 'events stay');
+select is(public.pm_strength_prune(100), 0::bigint, 'that was all');
+
+-- lessons that a run did not find again
+reset role;
+delete from pm_strength.staged_rows;
+insert into pm_strength.lesson_sets (set_id, run_id, pattern_key, action_category, scope_subset, n, stats, status, updated_at)
+select pg_temp.run('live'), pg_temp.run('live'), what, 'entry', '{}', 40, '{"edge_raw": 1}', status, now() - age
+from (values
+  ('found before', 'active', interval '200 days'), ('found again', 'active', interval '1 day'),
+  ('retired long ago', 'retired', interval '91 days'), ('retired', 'retired', interval '89 days')
+) lesson (what, status, age);
+set local role service_role;
+select (public.pm_strength_begin_run('pm', 'mine', '{}', gen_random_uuid()) ->> 'run_id')::bigint as run \gset
+select public.pm_strength_stage_lessons(:run, '[{"pattern_key": "found again", "action_category": "entry",
+  "scope_subset": {}, "n": 41, "stats": {"edge_raw": 2}}]');
+select isnt(public.pm_strength_stage_retired(:run, 0, 3), null, 'page by page');
+select public.pm_strength_stage_retired(:run, 0, 100);
+select is(public.pm_strength_publish_run(:run, 1, '{}'), 'published', 'retired ones do not count as found');
+select set_eq(
+  'select pattern_key || status from public.learning_lessons',
+  array['found beforeretired', 'found againactive', 'retiredretired'], 'all but those retired for long are there'
+);
+select is(
+  (select n from public.learning_lessons where status = 'active'), 41, 'what was found again has its new statistics'
+);
+select results_eq(
+  'select pattern_key, (now() - updated_at)::text from public.learning_lessons where status = ''retired'' order by 1',
+  $$ values ('found before', '00:00:00'), ('retired', '89 days') $$, 'a lesson is retired once, and ages from then'
+);
+select is(
+  jsonb_array_length(public.pm_strength_read_lessons(:run, 0, 100)), 1, 'and no override is made of a retired one'
+);
+
+select * from finish();
+rollback;
