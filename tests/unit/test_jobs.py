@@ -116,3 +116,17 @@ def test_a_message_that_names_no_strand_is_unreadable() -> None:
     )
     assert plan.unreadable == [1, 2, 3]
     assert plan.done_ids == []
+
+
+def test_an_unreadable_message_becomes_a_dead_letter_of_its_own() -> None:
+    buried: list[Any] = []
+
+    class Committed:
+        def commit_trades(self, *_: Any) -> int:
+            return 0
+
+        def dead_letter(self, *arguments: Any) -> None:
+            buried.append(arguments)
+
+    commit(cast(Store, Committed()), plan_batch(batch([{"msg_id": 4, "message": "text"}], [])))
+    assert buried == [("pm_strength_trades", 4, "message.strand_id: expected the id of a strand")]

@@ -1,6 +1,6 @@
 -- A job that waits makes room for the newest of its kind; one that is being done is left alone.
 begin;
-select plan(9);
+select plan(11);
 select pgmq.purge_queue('pm_strength_jobs');
 update pm_strength.schedule set last_slot = 'infinity';
 
@@ -24,6 +24,8 @@ select set_eq(
 set local role service_role;
 select is(public.pm_strength_extend('pm_strength_jobs', array[:other, :third], 600), 2, 'a lease is for as long as asked');
 select is(public.pm_strength_read_job(600), null, 'so that nobody else gets it');
+select is(public.pm_strength_archive('pm_strength_jobs', array[:other, :third]), 2, 'what is done goes');
+select is(public.pm_strength_archive('pm_strength_jobs', array[:other, :third]), 0, 'once');
 
 reset role;
 select pgmq.purge_queue('pm_strength_jobs');

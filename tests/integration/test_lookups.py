@@ -1,4 +1,4 @@
-"""The sweep looks strands up by index: a call may take 8 seconds, however many strands there are."""
+"""Capture and the sweep look strands up by index: a call may take 8 seconds, however many there are."""
 
 from __future__ import annotations
 
@@ -45,12 +45,16 @@ def sweep(db: psycopg.Connection[Any], kind: str, page_size: int = 20_000) -> An
     return row[0]["found"]
 
 
-def test_it_reads_indexes_and_never_a_table(store: Store, db: Database, drain: Drain) -> None:
+def test_capture_and_the_sweep_read_indexes_and_never_a_table(
+    store: Store, db: Database, drain: Drain
+) -> None:
     """Whatever the statistics say, here that there is nothing: a plan for little is slow for much."""
     for table in ("ad_strands", "pattern_trade_events"):
         db.execute(f"analyze public.{table}".encode())
     copy_strands(db, trade_rows(150))
+    before = scans(db)
     drain()
+    assert scans(db) == before
     db.execute("delete from pattern_trade_events where id % 20 = 0")
     db.execute(
         "insert into ad_strands (id, module, kind, trade_id) values ('lone', 'pm', 'position_closed', %s)",
@@ -63,7 +67,7 @@ def test_it_reads_indexes_and_never_a_table(store: Store, db: Database, drain: D
     assert scans(db) == before
 
 
-def test_it_asks_for_new_actions_only_where_a_close_waits_for_them(
+def test_the_sweep_asks_for_new_actions_only_where_a_close_waits_for_them(
     counting: psycopg.Connection[Any], store: Store
 ) -> None:
     """Whatever the planner likes best, here to read all strands first."""

@@ -1,0 +1,98 @@
+"""Pages of any size bring all there is, and rows of one run: nothing depends on one answer holding all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pm_strength import learning
+from pm_strength import store as store_module
+from pm_strength.settings import LearningSettings
+from pm_strength.store import Store
+from tests import strands
+
+from .conftest import Database, Drain
+from .test_loop import assert_events, assert_learned
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ROW_PAGE", "READ_PAGE", "STAGE_PAGE", "SWEEP_PAGE", "PURGE_PAGE"):
+        monkeypatch.setattr(store_module, name, 15)
+    monkeypatch.setattr(learning, "STAGE_PAGE", 15)
+
+
+def number(db: Database, sql: str) -> Any:
+    return (db.execute(sql.encode()).fetchone() or (None,))[0]
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_the_whole_loop_in_small_pages(store: Store, db: Database, drain: Drain) -> None:
+    rows = strands.trades(60)
+    bad = [
+        {"id": f"bad{n}", "module": "pm", "kind": "position_closed", "trade_id": None, "content": {}}
+        for n in range(90)
+    ]
+    store.write_settings("pm", {"n_min": 5})
+    for start in range(0, len(rows), 400):
+        store.insert_strands(rows[start : start + 400])
+    store.insert_strands(bad)
+    # so that only the sweep finds them
+    db.execute("select pgmq.purge_queue('pm_strength_trades')")
+    drain()
+    events = assert_events(db, rows)
+    assert len(events) > 45
+    assert {letter["strand_id"] for letter in store.dead_letters()} == {row["id"] for row in bad}
+
+    learning.mine(store)
+    learning.materialize(store)
+    assert_learned(db, events, LearningSettings(n_min=5).to_dict())
+    lessons = number(db, "select count(*) from learning_lessons")
+    assert len(store.lessons()) == lessons > 45
+    assert len(store.overrides()) == number(db, "select count(*) from pm_overrides") > 45
+
+    for _ in range(2):
+        db.execute("truncate pattern_trade_events")
+        learning.mine(store)
+        assert number(db, "select count(*) from learning_lessons where status = 'retired'") == lessons
+    learning.materialize(store)
+    learning.materialize(store)
+    for table, sets in (("lesson_sets", 2), ("override_sets", 0)):
+        assert number(db, f"select count(distinct set_id) from pm_strength.{table}") == sets, (
+            "older sets are gone"
+        )
+    db.execute("update pgmq.a_pm_strength_trades set archived_at = now() - interval '8 days'")
+    learning.mine(store)
+    assert number(db, "select count(*) from pgmq.a_pm_strength_trades") == 0
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_rows_that_are_listed_while_a_run_is_published_are_of_one_run(
+    store: Store, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_settings("pm", {"n_min": 5})
+    store.insert_strands(strands.trades(60)[:400])
+    drain()
+    learning.mine(store)
+    learning.materialize(store)
+    page = store_module._page
+    calls = 0
+
+    def publish_meanwhile(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            learning.mine(store)
+            learning.materialize(store)
+        return page(*arguments)
+
+    monkeypatch.setattr(store_module, "_page", publish_meanwhile)
+    for listed in (store.lessons, store.overrides):
+        calls = 0
+        found = listed()
+        assert calls > 2
+        assert {row["run_id"] for row in found} == {found[0]["run_id"]}
+        assert len(
+            {repr(row["scope_subset"]) + row["pattern_key"] + row["action_category"] for row in found}
+        ) == len(found)
