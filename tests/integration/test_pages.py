@@ -28,7 +28,9 @@ def number(db: Database, sql: str) -> Any:
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_the_whole_loop_in_small_pages(store: Store, db: Database, drain: Drain) -> None:
+def test_the_whole_loop_in_small_pages(
+    store: Store, db: Database, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = strands.trades(60)
     bad = [
         {"id": f"bad{n}", "module": "pm", "kind": "position_closed", "trade_id": None, "content": {}}
@@ -45,7 +47,14 @@ def test_the_whole_loop_in_small_pages(store: Store, db: Database, drain: Drain)
     assert len(events) > 45
     assert {letter["strand_id"] for letter in store.dead_letters()} == {row["id"] for row in bad}
 
+    staged: list[int] = []
+    stage = store.stage_lessons
+    monkeypatch.setattr(
+        store, "stage_lessons", lambda run, rows: (staged.append(len(rows)), stage(run, rows))
+    )
     learning.mine(store)
+    assert len(staged) > 3
+    assert max(staged) <= 15
     learning.materialize(store)
     assert_learned(db, events, LearningSettings(n_min=5).to_dict())
     lessons = number(db, "select count(*) from learning_lessons")

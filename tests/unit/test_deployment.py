@@ -55,3 +55,10 @@ def test_the_image_needs_no_root_and_takes_no_secret_along() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignored[0] == "*"
     assert all(line.startswith(("!", "**/__pycache__")) for line in ignored[1:])
+
+
+def test_every_kind_of_test_runs_before_a_merge() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "checks.yml").read_text()
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    run = set(re.findall(r"make ([a-z0-9-]+)", workflow))
+    assert {"test", "lint", "test-functions", "test-faults", "test-pg15"} <= run <= targets
