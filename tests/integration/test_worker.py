@@ -61,6 +61,15 @@ def test_competing_workers_capture_each_trade_once(
     assert count(db, "select count(*) from pgmq.q_pm_strength_trades where vt <= now()") == 0
 
 
+def test_a_strand_that_is_there_is_not_changed_by_inserting_it_again(store: Store, db: Database) -> None:
+    (row, *others) = strands.trades(1)
+    assert store.insert_strands([row]) == 1
+    assert store.insert_strands([row | {"content": {}, "kind": "note"}, *others]) == len(others)
+    assert count(db, "select count(*) from ad_strands") == 1 + len(others)
+    kept = db.execute("select kind, content from ad_strands where id = %s", (row["id"],)).fetchone()
+    assert kept == (row["kind"], row["content"])
+
+
 def test_a_closed_trade_is_captured_by_a_worker_that_waits(
     store: Store, db: Database, connection: Connection
 ) -> None:

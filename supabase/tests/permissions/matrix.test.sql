@@ -1,7 +1,7 @@
 -- Every table, view, sequence and function times every role times every verb, from the catalog. An
 -- object that has no line here, or is given more or less than its line says, fails.
 begin;
-select plan(6);
+select plan(7);
 
 create temp table decided (object text primary key, authenticated text, service_role text) on commit drop;
 insert into decided (object, authenticated, service_role) values
@@ -58,6 +58,13 @@ select is_empty(
        and (has_sequence_privilege(r.role, c.oid, 'usage') or has_sequence_privilege(r.role, c.oid, 'select')
          or has_sequence_privilege(r.role, c.oid, 'update')) $$,
   'sequences are nobody''s'
+);
+
+select is_empty(
+  $$ select r.role, v.verb from (values ('anon'), ('authenticated'), ('service_role')) r (role)
+     cross join (values ('usage'), ('create')) v (verb)
+     where has_schema_privilege(r.role, 'pm_strength', v.verb) <> (r.role <> 'anon' and v.verb = 'usage') $$,
+  'the private schema is closed to anon, and nobody adds to it'
 );
 
 create temp table decided_functions (name text primary key, authenticated boolean, service_role boolean) on commit drop;

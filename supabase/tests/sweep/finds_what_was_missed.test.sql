@@ -1,6 +1,6 @@
 -- The sweep queues closes without events and late actions, and nothing twice.
 begin;
-select plan(8);
+select plan(9);
 truncate public.ad_strands, public.pattern_trade_events, public.pm_dead_letters;
 
 insert into public.ad_strands (id, module, kind, trade_id, content) values
@@ -34,6 +34,13 @@ reset role;
 select is(
   (select array_agg(message ->> 'strand_id') from pgmq.q_pm_strength_trades), array['a2'], 'it is queued'
 );
+
+-- a late action that is a dead letter
+select pgmq.purge_queue('pm_strength_trades');
+update public.ad_strands set id = 'a4' where id = 'a2';
+insert into public.pm_dead_letters (queue, strand_id, code, reason, message)
+values ('pm_strength_trades', 'a4', 'bad_strand', 'scope: ...', '{"strand_id": "a4"}');
+select is(public.pm_strength_sweep('pm_action', '', 100) -> 'found', '0', 'a bad one is not tried again every five minutes');
 
 select * from finish();
 rollback;
