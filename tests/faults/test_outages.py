@@ -91,6 +91,7 @@ def test_a_reader_sees_whole_runs_while_parts_crash_and_runs_publish(
                     total = int(answer.headers["Content-Range"].split("/")[1])
                     seen.add((view, rows[0]["run_id"], total))
 
+    mined = "select max(id) from learning_runs where kind = 'mine' and status = 'succeeded'"
     newest = "select coalesce(max(id), 0) from learning_runs where status = 'succeeded'"
     readers = [
         threading.Thread(target=read, args=arguments)
@@ -107,6 +108,14 @@ def test_a_reader_sees_whole_runs_while_parts_crash_and_runs_publish(
             time.sleep(0.2 + 0.4 * number)
             break_parts(whole, random.Random(number), 2, (0.1, 0.8))
             wait_until(lambda before=before: outside.number(newest) > before + 1, 240, workers.said)  # type: ignore[misc]
+            # and a reader has seen it, however slow the machine is
+            wait_until(
+                lambda: (
+                    outside.number(mined)
+                    in {run for view, run, _ in list(seen) if view == "learning_lessons"}
+                ),
+                120,
+            )
     finally:
         stop.set()
         for reader in readers:

@@ -1,6 +1,6 @@
 -- Every multiplier has a reason, a 1.0 too.
 begin;
-select plan(15);
+select plan(16);
 truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows;
 update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
 update public.learning_settings set settings = '{}';
@@ -16,7 +16,7 @@ select is(pg_temp.answer('{}'), '1.000000 no_match 0', 'nothing was learned yet'
 
 insert into public.pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score) values
   ('p', 'entry', '{}', 2, 0.5), ('p', 'entry', '{"rank": 1}', 0.5, 0.5), ('p', 'entry', '{"rank": "1"}', 3, 0.5),
-  ('p', 'entry', '{"a": true, "b": "x"}', 1.5, 0.25), ('p', 'add', '{}', 1.2, 0), ('q', 'entry', '{}', 9, 0.5);
+  ('p', 'entry', '{"a": true, "b": "x"}', 1.5, 0.25), ('p', 'add', '{}', 1.2, 0), ('q', 'entry', '{}', 9, 0.5), ('q', 'add', '{}', 0.1, 0.5);
 
 select is(pg_temp.answer('{}'), '2.000000 matched 1', 'the empty subset holds everywhere');
 select is(
@@ -33,6 +33,8 @@ select is(pg_temp.answer('{}', '', 'entry'), '1.000000 bad_input 0', 'no pattern
 select is(pg_temp.answer('{}', 'p', null), '1.000000 bad_input 0', 'no action');
 select is(pg_temp.answer('{}', 'q', 'entry'), '3.000000 matched 1', 'clamped by the settings of now');
 
+update public.learning_settings set settings = '{"multiplier_min": 0.9}';
+select is(pg_temp.answer('{}', 'q', 'add'), '0.900000 matched 1', 'from below too');
 update public.learning_settings set settings = '{"strategy": "most_specific", "multiplier_max": 1.25}';
 select is(
   pg_temp.answer('{"rank": 1, "a": true, "b": "x"}'), '1.250000 matched 3', 'the most specific one, clamped'
