@@ -1,6 +1,6 @@
 -- Every multiplier has a reason, a 1.0 too.
 begin;
-select plan(16);
+select plan(20);
 truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows;
 update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
 update public.learning_settings set settings = '{}';
@@ -51,6 +51,26 @@ set local role service_role;
 select is(pg_temp.answer('{}'), '1.000000 stale 1', 'too old');
 update public.learning_settings set settings = '{"stale_after_hours": 26}';
 select is(pg_temp.answer('{}'), '2.000000 matched 1', 'or not, as set');
+
+-- a materialization is as old as its publication, and its set is all that counts
+reset role;
+update public.learning_settings set settings = '{}';
+insert into pm_strength.override_sets (set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score)
+values (7, 'p', 'entry', '{}', 1.5, 0.5), (8, 'p', 'entry', '{}', 0.5, 0.5);
+update pm_strength.live_sets set set_id = 7, published_at = now() - interval '23 hours' where kind = 'overrides';
+set local role service_role;
+select is(pg_temp.answer('{}'), '1.500000 matched 1', 'a set that is staged, or was live before, is not resolved with');
+select is(
+  jsonb_path_query_array(public.resolve_pm_strength_batch('[{"pattern_key": "p", "action_category": "entry"}]'), '$[*].multiplier'),
+  '[1.5]', 'in a batch neither'
+);
+reset role;
+update pm_strength.live_sets set published_at = now() - interval '25 hours' where kind = 'overrides';
+set local role service_role;
+select is(pg_temp.answer('{}'), '1.000000 stale 1', 'published long ago');
+select is(
+  (public.pm_strength_read_overrides() ->> 'as_of')::timestamptz, now() - interval '25 hours', 'as the book is told'
+);
 
 select * from finish();
 rollback;
