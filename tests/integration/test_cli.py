@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pm_strength.local.stack import Stack
@@ -232,6 +233,15 @@ def wait_for_log(worker: subprocess.Popen[str], message: str) -> None:
     raise AssertionError(f"the worker ended without saying {message!r}")
 
 
+def wait_for_call(worker: subprocess.Popen[str]) -> None:
+    """Until a call is in hand, on whatever connection."""
+    end = time.monotonic() + 60
+    process = psutil.Process(worker.pid)
+    while not any(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections("tcp")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_running_worker_captures_and_stops_when_asked(
     stack: Stack, store: Store, db: Database, number: signal.Signals
@@ -255,7 +265,7 @@ def test_a_second_signal_ends_at_once(stack: Stack, store: Store) -> None:
     try:
         worker = start_worker(stack)
         wait_for_log(worker, "started")
-        time.sleep(0.5)
+        wait_for_call(worker)
         worker.send_signal(signal.SIGINT)
         time.sleep(0.5)
         assert worker.poll() is None, "the first signal lets it finish"

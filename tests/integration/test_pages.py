@@ -52,9 +52,13 @@ def test_the_whole_loop_in_small_pages(
     monkeypatch.setattr(
         store, "stage_lessons", lambda run, rows: (staged.append(len(rows)), stage(run, rows))
     )
-    learning.mine(store)
+    said: list[str] = []
+    learning.mine(store, progress=lambda what, _: said.append(what))
     assert len(staged) > 3
     assert max(staged) <= 15
+    # each page is a moment at which a worker that is asked to stop gives the run up
+    assert said.count("publishing lessons") == len(staged)
+    assert said.count("reading events") > 3
     learning.materialize(store)
     assert_learned(db, events, LearningSettings(n_min=5).to_dict())
     lessons = number(db, "select count(*) from learning_lessons")
