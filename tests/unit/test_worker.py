@@ -166,6 +166,32 @@ def test_a_loop_waits_longer_after_each_failure_and_as_long_as_the_server_asks(
     assert worker._beats == {}, "a loop that has ended is not silent"
 
 
+def test_a_drain_that_is_stopped_ends_though_there_is_more() -> None:
+    class Endless(FakeStore):
+        def read_trades(self, *_: Any) -> dict[str, Any]:
+            self.reads += 1
+            if self.reads == 3:
+                worker.stop()
+            return {"messages": [{"msg_id": self.reads, "message": None}], "strands": [], "events": []}
+
+        def commit_trades(self, *_: Any) -> int:
+            return 0
+
+    stores: list[Endless] = []
+
+    def connect() -> Store:
+        stores.append(Endless())
+        return cast(Store, stores[-1])
+
+    worker = Worker(connect, OPTIONS)
+    draining = threading.Thread(target=worker.drain, daemon=True)
+    draining.start()
+    draining.join(60)
+    assert not draining.is_alive()
+    # the batch in hand was finished
+    assert all(len([end for end in store.done if end[0] == "dead"]) == store.reads for store in stores)
+
+
 def test_stopping_waits_for_no_helper() -> None:
     """However long it would have waited for more to do."""
     worker = Worker(
