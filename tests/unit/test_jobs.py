@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from pm_strength.errors import TransientStoreError
 from pm_strength.jobs import commit, plan_batch
 from pm_strength.store import Store
 
@@ -130,3 +131,18 @@ def test_an_unreadable_message_becomes_a_dead_letter_of_its_own() -> None:
 
     commit(cast(Store, Committed()), plan_batch(batch([{"msg_id": 4, "message": "text"}], [])))
     assert buried == [("pm_strength_trades", 4, "message.strand_id: expected the id of a strand")]
+
+
+def test_no_message_is_done_before_its_events_are_written() -> None:
+    """A worker that dies in between would lose the trade: both are one transaction."""
+
+    class Broken:
+        def commit_trades(self, *_: Any) -> int:
+            raise TransientStoreError("the plug was pulled")
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"{name} before commit_trades")
+
+    plan = plan_batch(batch([message(1, "c"), {"msg_id": 2, "message": "text"}], [close("c"), action("a")]))
+    with pytest.raises(TransientStoreError):
+        commit(cast(Store, Broken()), plan)
