@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -168,3 +169,15 @@ def test_a_broken_migration_is_named_and_leaves_nothing(tmp_path: Path, variable
         migrate(variables["DB_URL"], tmp_path)
     with psycopg.connect(variables["DB_URL"]) as connection:
         assert connection.execute("select to_regclass('public.half')").fetchone() == (None,)
+
+
+def test_stacks_that_start_at_once_get_ports_of_their_own(tmp_path: Path) -> None:
+    stacks = [Stack(tmp_path / name) for name in ("one", "two", "three")]
+    try:
+        with ThreadPoolExecutor(len(stacks)) as pool:
+            status = list(pool.map(lambda stack: stack.up(migrate_schema=False), stacks))
+        assert len({one.api_url for one in status} | {one.db_url for one in status}) == 2 * len(stacks)
+        assert all(stack.status() == one for stack, one in zip(stacks, status, strict=True))
+    finally:
+        for stack in stacks:
+            stack.down(purge=True)

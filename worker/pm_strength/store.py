@@ -24,7 +24,7 @@ ROW_PAGE = 1000
 # Functions that return a page as one JSON value are not cut; these sizes keep a call well under 8 s.
 READ_PAGE = 5000
 STAGE_PAGE = 4000
-SWEEP_PAGE = 20_000
+SWEEP_PAGE = 5000
 PURGE_PAGE = 20_000
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Stack:
         Raises `StackError` with the failing part's log.
         """
         self._make_directory()
-        with self._locked():
+        with self._locked(), _one_start_at_a_time():
             state = self._read() or {"keys": StackKeys.generate().to_dict(), "ports": {}, "daemons": {}}
             self._choose_ports(state)
             self._write(state)
@@ -238,6 +239,15 @@ class Stack:
         with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+@contextmanager
+def _one_start_at_a_time() -> Iterator[None]:
+    """Hold off this user's other stacks: a port that is free for one is free for all, until it is taken."""
+    path = Path(tempfile.gettempdir()) / f"pm-strength-start-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_free(port: int) -> bool:
