@@ -37,7 +37,7 @@ test-functions: setup ## the edge functions (deno test)
 	cd supabase/functions && $(DENO) test --quiet --allow-env --allow-read
 
 types: setup ## the database's types for the edge functions, generated anew from the migrations
-	$(BIN)/python -m tests.types
+	$(BIN)/python -m tests.database_types
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults
