@@ -63,8 +63,8 @@ $(VENV)/.bench: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
-test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root)
-	$(BIN)/python tests/pg15.py
+test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root; PG15=short)
+	PG15=$(PG15) $(BIN)/python tests/pg15.py
 
 lint: setup ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check worker tests examples
