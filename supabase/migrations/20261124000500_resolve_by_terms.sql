@@ -12,42 +12,34 @@ comment on function pm_strength.term(text, jsonb) is 'A dimension and its value 
 revoke execute on function pm_strength.term(text, jsonb) from public, anon;
 grant execute on function pm_strength.term(text, jsonb) to authenticated, service_role;
 
-create function pm_strength.nth_term(scope_subset jsonb, place integer) returns bigint
+-- What an override is found by: the two of its terms with the smallest bits, as 64 bits; its term, if
+-- it has one; 0 for the empty subset.
+create function pm_strength.lead(scope_subset jsonb) returns bigint
 language sql immutable strict parallel safe
 set search_path = ''
 as $$
-  select coalesce((
-    select pm_strength.term(e.key, e.value) as term
+  select coalesce(pg_catalog.hashint8extended(t.terms[2], t.terms[1]), t.terms[1], 0)
+  from (
+    select array_agg(pm_strength.term(e.key, e.value) order by pm_strength.term(e.key, e.value)) as terms
     from jsonb_each(scope_subset) e
-    order by term
-    offset place - 1
-    limit 1
-  ), 0)
+  ) t
 $$;
-comment on function pm_strength.nth_term(jsonb, integer) is
-  'One of a subset''s terms in the order of their bits; 0 where it has fewer.';
-revoke execute on function pm_strength.nth_term(jsonb, integer) from public, anon, authenticated;
-grant execute on function pm_strength.nth_term(jsonb, integer) to service_role;
+comment on function pm_strength.lead(jsonb) is 'The 64 bits by which an override with this subset is found.';
+revoke execute on function pm_strength.lead(jsonb) from public, anon, authenticated;
+grant execute on function pm_strength.lead(jsonb) to service_role;
 
 alter table pm_strength.override_sets
-  add column term_1 bigint not null generated always as (pm_strength.nth_term(scope_subset, 1)) stored,
-  add column term_2 bigint not null generated always as (pm_strength.nth_term(scope_subset, 2)) stored,
-  add column term_3 bigint not null generated always as (pm_strength.nth_term(scope_subset, 3)) stored;
-comment on column pm_strength.override_sets.term_1 is
-  'The subset''s first term (see pm_strength.term); 0 if it is empty.';
-comment on column pm_strength.override_sets.term_2 is 'Its second term; 0 if it has fewer.';
-comment on column pm_strength.override_sets.term_3 is 'Its third term; 0 if it has fewer.';
+  add column lead bigint not null generated always as (pm_strength.lead(scope_subset)) stored;
+comment on column pm_strength.override_sets.lead is 'What it is found by (see pm_strength.lead).';
 
-create index override_sets_terms on pm_strength.override_sets (
-  set_id, pattern_key, action_category, term_1, term_2, term_3, id
-);
+create index override_sets_lead on pm_strength.override_sets (set_id, pattern_key, action_category, lead);
 
 -- When the rows that were written by hand, before the first materialization, were last changed.
 create index override_sets_by_hand on pm_strength.override_sets (last_updated_at) where set_id = 0;
 
--- The answer for one request. An override that holds has only terms of the scope: the index leads to
--- those whose first one is ("+ 0" keeps the others out of that search, where every combination would
--- be looked up), and the few that are left are compared in full. The settings keep it on the index
+-- The answer for one request. An override that holds has only terms of the scope, so it is found by a
+-- term or a pair of terms of the scope; the few that are found are compared in full. Only a scope of very
+-- many dimensions is compared with the whole group. The settings keep it on the index, by one plan,
 -- whatever the statistics say.
 create function pm_strength.resolve_one(
   live pm_strength.live_sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
@@ -57,12 +49,13 @@ language plpgsql stable
 set search_path = ''
 set enable_seqscan = off
 set enable_bitmapscan = off
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
 as $$
 declare
   alpha constant double precision := (settings ->> 'specificity_alpha')::double precision;
   context jsonb;
   terms bigint[];
+  leads bigint[];
   as_of timestamptz;
   found record;
   raw double precision;
@@ -71,34 +64,38 @@ declare
 begin
   -- pm_strength.term, written out: a call of it for each dimension takes as long as all the rest
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
-    array_agg(coalesce(nullif(jsonb_hash_extended(jsonb_build_object(e.key, e.value), 0), 0), 1)) || 0::bigint
+    array_agg(coalesce(nullif(jsonb_hash_extended(jsonb_build_object(e.key, e.value), 0), 0), 1))
   into context, terms
   from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
   where jsonb_typeof(e.value) in ('number', 'boolean') or (jsonb_typeof(e.value) = 'string' and e.value <> '""');
 
-  with candidates as materialized (
-    select o.id
-    from pm_strength.override_sets o
-    where o.set_id = live.set_id
-      and o.pattern_key = resolve_one.pattern_key
-      and o.action_category = resolve_one.action_category
-      and o.term_1 = any (terms)
-      and (o.term_2 + 0) = any (terms)
-      and (o.term_3 + 0) = any (terms)
-  ), matched as materialized (
+  -- every pair of a thousand dimensions would take longer than comparing them with all overrides
+  if cardinality(terms) <= 200 or terms is null then
+    select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || 0::bigint into leads
+    from unnest(terms) a (term) join unnest(terms) b (term) on a.term < b.term;
+  end if;
+
+  with matched as materialized (
     -- power() raises an error where it overflows; a weight without bounds is told from all others below
-    select m.*, case
-      when m.confidence_score = 0 then 0
-      when alpha * ln(m.dimensions + 1) > 709 then 'Infinity'
-      else m.confidence_score * power(m.dimensions + 1, alpha)
+    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions, case
+      when o.confidence_score = 0 then 0
+      when alpha * ln(o.dimensions + 1) > 709 then 'Infinity'
+      else o.confidence_score * power(o.dimensions + 1, alpha)
     end as weight
-    from candidates c
-    cross join lateral (
-      select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions
-      from pm_strength.override_sets o
-      where o.id = c.id and o.scope_subset <@ context
-      offset 0
-    ) m
+    from (
+      select s.* from pm_strength.override_sets s
+      where s.set_id = live.set_id
+        and s.pattern_key = resolve_one.pattern_key
+        and s.action_category = resolve_one.action_category
+        and s.lead = any (leads)
+      union all
+      select s.* from pm_strength.override_sets s
+      where s.set_id = live.set_id
+        and s.pattern_key = resolve_one.pattern_key
+        and s.action_category = resolve_one.action_category
+        and leads is null
+    ) o
+    where o.scope_subset <@ context
   )
   select
     count(*) as count,

@@ -106,6 +106,17 @@ def test_sql_its_batch_and_the_library_agree(store: Store, db: Database, strateg
         assert found == [(match.id, match.weight) for match in book.resolve(**request).matches]
 
 
+def test_a_scope_of_very_many_dimensions_is_resolved_too(store: Store, db: Database) -> None:
+    rng = random.Random(12)
+    book = OverrideBook(fill(db, overrides(rng, 300)))
+    for request in requests(rng, 5):
+        request["scope"] |= {f"more_{n}": n for n in range(2000)}
+        wanted = book.resolve(**request)
+        [answer] = store.resolve_batch([request])
+        assert (answer["matched"], answer["reason"]) == (wanted.matched, wanted.reason)
+        assert math.isclose(answer["multiplier"], wanted.multiplier, rel_tol=1e-12)
+
+
 def test_a_batch_ends_early_where_its_time_is_up(store: Store, db: Database) -> None:
     fill(db, overrides(random.Random(4), 300))
     request = {"pattern_key": "p", "action_category": "entry", "scope": {}}
