@@ -72,7 +72,8 @@ begin
   -- every pair of a thousand dimensions would take longer than comparing them with all overrides
   if cardinality(terms) <= 200 or terms is null then
     select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || 0::bigint into leads
-    from unnest(terms) a (term) join unnest(terms) b (term) on a.term < b.term;
+    -- "<=": two dimensions may have the same 64 bits
+    from unnest(terms) a (term) join unnest(terms) b (term) on a.term <= b.term;
   end if;
 
   with matched as materialized (

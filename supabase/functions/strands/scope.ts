@@ -30,7 +30,7 @@ export const scopeIssues = (scope: Record<string, unknown>): Issue[] => {
 };
 
 /** Whether a value makes its key a dimension. */
-export const isDimension = (value: unknown): boolean =>
+const isDimension = (value: unknown): boolean =>
   typeof value === "boolean" || (typeof value === "string" && value !== "") ||
   typeof value === "number" || value instanceof LongNumber;
 
