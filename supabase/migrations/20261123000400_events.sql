@@ -46,6 +46,9 @@ create index pattern_trade_events_trade on public.pattern_trade_events (trade_id
 create index pattern_trade_events_scope on public.pattern_trade_events using gin (scope jsonb_path_ops);
 
 alter table public.pattern_trade_events enable row level security;
+-- A project's default privileges give sequences to everyone; nobody needs them, as identity columns
+-- take their numbers with the table's rights.
+revoke all on sequence public.pattern_trade_events_id_seq from anon, authenticated;
 revoke all on public.pattern_trade_events from anon, authenticated;
 grant all on public.pattern_trade_events to service_role;
 

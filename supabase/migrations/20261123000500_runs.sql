@@ -44,6 +44,7 @@ create index learning_runs_source on public.learning_runs (source_run_id);
 create index learning_runs_kind on public.learning_runs (kind, status, id);
 
 alter table public.learning_runs enable row level security;
+revoke all on sequence public.learning_runs_id_seq from anon, authenticated;
 revoke all on public.learning_runs from anon, authenticated;
 grant select on public.learning_runs to authenticated;
 grant all on public.learning_runs to service_role;

@@ -30,7 +30,12 @@ create unique index lesson_sets_key on pm_strength.lesson_sets (
 create index lesson_sets_order on pm_strength.lesson_sets (set_id, id);
 create index lesson_sets_scope on pm_strength.lesson_sets using gin (scope_subset jsonb_path_ops);
 
+-- Every run writes its sets anew and removes the ones before: dead rows are cleared away early, so
+-- that tables and indexes keep to about three sets.
+alter table pm_strength.lesson_sets set (autovacuum_vacuum_scale_factor = 0.05);
+
 alter table pm_strength.lesson_sets enable row level security;
+revoke all on sequence pm_strength.lesson_sets_id_seq from anon, authenticated;
 revoke all on pm_strength.lesson_sets from anon, authenticated;
 grant select on pm_strength.lesson_sets to authenticated;
 grant all on pm_strength.lesson_sets to service_role;
@@ -95,7 +100,8 @@ comment on function public.pm_strength_stage_lessons(bigint, jsonb) is
 revoke execute on function public.pm_strength_stage_lessons(bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.pm_strength_stage_lessons(bigint, jsonb) to service_role;
 
--- What the live set has and the staged one lacks goes along as retired, with its last statistics.
+-- What the live set has and the staged one lacks goes along as retired, with its last statistics,
+-- until it has been retired for as long as such lessons are kept.
 -- Returns the id to continue after, or null when all are through.
 create function public.pm_strength_stage_retired(run_id bigint, after_id bigint, page_size integer)
 returns bigint
@@ -123,6 +129,7 @@ begin
       b.scope_subset, b.lesson_type, b.n, b.stats, b.decay_halflife_hours, 'retired',
       case when b.status = 'retired' then b.updated_at else now() end
     from base b
+    where b.status = 'active' or b.updated_at >= pm_strength.kept_since('retired_lessons')
     order by b.id
     on conflict do nothing
   )

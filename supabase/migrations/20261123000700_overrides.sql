@@ -10,6 +10,33 @@ comment on function pm_strength.dimension_count(jsonb) is 'How many dimensions a
 revoke execute on function pm_strength.dimension_count(jsonb) from public, anon, authenticated;
 grant execute on function pm_strength.dimension_count(jsonb) to service_role;
 
+-- A term is one dimension with its value, as 64 bits that are equal for 1 and 1.0. 0 is no term.
+create function pm_strength.term(name text, value jsonb) returns bigint
+language sql immutable strict parallel safe
+set search_path = ''
+as $$
+  select coalesce(nullif(jsonb_hash_extended(jsonb_build_object(name, value), 0), 0), 1)
+$$;
+comment on function pm_strength.term(text, jsonb) is 'A dimension and its value as 64 bits; never 0.';
+revoke execute on function pm_strength.term(text, jsonb) from public, anon;
+grant execute on function pm_strength.term(text, jsonb) to authenticated, service_role;
+
+-- What an override is found by: the two of its terms with the smallest bits, as 64 bits; its term, if
+-- it has one; 0 for the empty subset.
+create function pm_strength.lead(scope_subset jsonb) returns bigint
+language sql immutable strict parallel safe
+set search_path = ''
+as $$
+  select coalesce(pg_catalog.hashint8extended(t.terms[2], t.terms[1]), t.terms[1], 0)
+  from (
+    select array_agg(pm_strength.term(e.key, e.value) order by pm_strength.term(e.key, e.value)) as terms
+    from jsonb_each(scope_subset) e
+  ) t
+$$;
+comment on function pm_strength.lead(jsonb) is 'The 64 bits by which an override with this subset is found.';
+revoke execute on function pm_strength.lead(jsonb) from public, anon, authenticated;
+grant execute on function pm_strength.lead(jsonb) to service_role;
+
 create table pm_strength.override_sets (
   id bigint generated always as identity primary key,
   set_id bigint not null default pm_strength.live_set('overrides'),
@@ -22,6 +49,7 @@ create table pm_strength.override_sets (
   run_id bigint,
   last_updated_at timestamptz not null default now(),
   dimensions integer generated always as (pm_strength.dimension_count(scope_subset)) stored,
+  lead bigint not null generated always as (pm_strength.lead(scope_subset)) stored,
   constraint override_sets_category check (action_category in ('entry', 'add', 'trim', 'exit')),
   constraint override_sets_scope check (jsonb_typeof(scope_subset) = 'object'),
   constraint override_sets_multiplier check (multiplier >= 0 and multiplier < 'infinity'),
@@ -29,15 +57,23 @@ create table pm_strength.override_sets (
 );
 comment on table pm_strength.override_sets is 'The overrides of every set: the live one, the one before, and those being staged.';
 comment on column pm_strength.override_sets.set_id is 'The materialization that published, or is staging, the set.';
+comment on column pm_strength.override_sets.lead is 'What it is found by (see pm_strength.lead).';
 
 create unique index override_sets_key on pm_strength.override_sets (
   set_id, pattern_key, action_category,
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
 create index override_sets_order on pm_strength.override_sets (set_id, id);
+create index override_sets_lead on pm_strength.override_sets (set_id, pattern_key, action_category, lead);
+-- When the rows that were written by hand, before the first materialization, were last changed.
+create index override_sets_by_hand on pm_strength.override_sets (last_updated_at) where set_id = 0;
 create index override_sets_scope on pm_strength.override_sets using gin (scope_subset jsonb_path_ops);
 
+-- As lesson_sets.
+alter table pm_strength.override_sets set (autovacuum_vacuum_scale_factor = 0.05);
+
 alter table pm_strength.override_sets enable row level security;
+revoke all on sequence pm_strength.override_sets_id_seq from anon, authenticated;
 revoke all on pm_strength.override_sets from anon, authenticated;
 grant select on pm_strength.override_sets to authenticated;
 grant all on pm_strength.override_sets to service_role;

@@ -40,6 +40,7 @@ create unique index pm_dead_letters_open on public.pm_dead_letters (queue, coale
 where requeued_at is null and resolved_at is null;
 
 alter table public.pm_dead_letters enable row level security;
+revoke all on sequence public.pm_dead_letters_id_seq from anon, authenticated;
 revoke all on public.pm_dead_letters from anon, authenticated;
 grant all on public.pm_dead_letters to service_role;
 

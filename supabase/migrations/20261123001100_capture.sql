@@ -2,10 +2,11 @@
 
 -- Waits on the server until messages are due, then reads every strand of their trades and the
 -- events these already have: one call a batch, however large. Content travels as text, because
--- the reader must see numbers as they were written. SECURITY DEFINER: reads the queue.
+-- the reader must see numbers as they were written; the answer is json, which is written as it goes,
+-- where jsonb would first be built. SECURITY DEFINER: reads the queue.
 create function public.pm_strength_read_trades(
   batch_size integer, visibility_seconds integer, wait_seconds integer
-) returns jsonb
+) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
@@ -24,40 +25,67 @@ begin
     from pgmq.read('pm_strength_trades', visibility_seconds, batch_size) m;
   end if;
   if messages is null then
-    return jsonb_build_object('messages', '[]'::jsonb, 'strands', '[]'::jsonb, 'events', '[]'::jsonb);
+    return json_build_object('messages', '[]'::json, 'strands', '[]'::json, 'events', '[]'::json);
   end if;
 
   select array_agg(distinct m -> 'message' ->> 'strand_id') into message_ids
   from jsonb_array_elements(messages) m;
   -- both keys, so that a strand whose two trade ids differ is seen by both trades
-  select array_agg(distinct k.key) into keys
-  from pm_strength.strands s
+  select coalesce(array_agg(distinct k.key), '{}') into keys
+  from unnest(message_ids) m (id)
+  cross join lateral (
+    select i.* from pm_strength.strands i
+    where i.kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+  ) s
   cross join lateral (values (s.column_key), (s.content_key)) k (key)
-  where s.kind in ('pm_action', 'position_closed') and s.id = any (message_ids)
-    and k.key ~ '^[0-9a-f]{32}$';
+  where k.key ~ '^[0-9a-f]{32}$';
 
-  return jsonb_build_object(
+  return json_build_object(
     'messages', messages,
     'strands', (
-      select coalesce(jsonb_agg(jsonb_build_object(
-        'id', s.id, 'kind', s.kind, 'module', s.module, 'trade_id', s.trade_id,
-        'created_at', s.created_at, 'content', s.content::text
-      ) order by s.created_at, s.native_id), '[]')
-      from pm_strength.strands s
-      where s.kind in ('pm_action', 'position_closed')
-        and (s.column_key = any (keys) or s.content_key = any (keys) or s.id = any (message_ids))
-        and (s.kind = 'pm_action' or s.module = 'pm')
+      with found as (
+        select s.* from unnest(keys) k (key)
+        cross join lateral (
+          select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.content
+          from pm_strength.strands i where i.column_key = k.key offset 0
+        ) s
+        union all
+        select s.* from unnest(keys) k (key)
+        cross join lateral (
+          select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.content
+          from pm_strength.strands i
+          where i.content_key = k.key and i.column_key is distinct from k.key offset 0
+        ) s
+        union all
+        select s.* from unnest(message_ids) m (id)
+        cross join lateral (
+          select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.content
+          from pm_strength.strands i
+          where i.kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+        ) s
+      ), once as (
+        select distinct on (f.created_at, f.native_id) f.* from found f
+        where f.kind = 'pm_action' or f.module = 'pm'
+        order by f.created_at, f.native_id
+      )
+      select coalesce(json_agg(json_build_object(
+        'id', o.id, 'kind', o.kind, 'module', o.module, 'trade_id', o.trade_id,
+        'created_at', o.created_at, 'content', o.content::text
+      ) order by o.created_at, o.native_id), '[]')
+      from once o
     ),
     'events', (
-      select coalesce(jsonb_agg(to_jsonb(known)), '[]')
+      select coalesce(json_agg(known), '[]')
       from (
         select e.trade_id, array_agg(e.strand_id) as strand_ids,
           (array_agg(jsonb_build_object(
             'rr', e.rr, 'pnl_usd', e.pnl_usd, 'rpnl_pct', e.rpnl_pct, 'trimmed', e.trimmed,
             'reached_s3', e.reached_s3, 'timestamp', e."timestamp", 'closed_by', e.closed_by
           ) order by e.id))[1] as outcome
-        from public.pattern_trade_events e
-        where e.trade_id = any (keys::uuid[])
+        from unnest(keys::uuid[]) k (id)
+        cross join lateral (
+          select i.* from public.pattern_trade_events i where i.trade_id = k.id offset 0
+        ) e
         group by e.trade_id
       ) known
     )
@@ -83,20 +111,29 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  trades uuid[];
+  closes text[];
   captured text[];
   letter record;
   retry record;
 begin
+  select array_agg(distinct (e ->> 'trade_id')::uuid), array_agg(distinct e ->> 'closed_by')
+  into trades, closes
+  from jsonb_array_elements(events) e;
+
   -- mining takes this lock alone to know which events are committed
   perform pg_advisory_xact_lock_shared(hashtext('pm_strength.capture'));
-  perform pg_advisory_xact_lock(hashtext('pm_strength.trade'), t.slot)
-  from (
-    select distinct hashtext(e.trade_id) & 255 as slot
-    from jsonb_to_recordset(events) e (trade_id text)
-    order by 1
-  ) t;
+  perform pg_advisory_xact_lock(hashtext('pm_strength.trade'), slots.slot)
+  from (select distinct hashtext(t::text) & 255 as slot from unnest(trades) t order by 1) slots;
 
-  with added as (
+  with known as materialized (
+    select distinct on (k.trade_id) k.*
+    from unnest(trades) t (id)
+    cross join lateral (
+      select e.* from public.pattern_trade_events e where e.trade_id = t.id offset 0
+    ) k
+    order by k.trade_id, k.id
+  ), added as (
     insert into public.pattern_trade_events (
       strand_id, trade_id, pattern_key, action_category, scope, rr, pnl_usd, rpnl_pct, trimmed,
       reached_s3, "timestamp", closed_by
@@ -114,9 +151,7 @@ begin
       rr double precision, pnl_usd double precision, rpnl_pct double precision, trimmed boolean,
       reached_s3 boolean, "timestamp" timestamptz, closed_by text
     )
-    left join lateral (
-      select k.* from public.pattern_trade_events k where k.trade_id = e.trade_id order by k.id limit 1
-    ) known on true
+    left join known on known.trade_id = e.trade_id
     on conflict (strand_id) do nothing
     returning strand_id
   )
@@ -143,12 +178,7 @@ begin
   -- what was learned from after all is no dead letter any more, its close neither
   update public.pm_dead_letters d set resolved_at = now()
   where d.requeued_at is null and d.resolved_at is null and d.queue = 'pm_strength_trades'
-    and (
-      d.strand_id = any (captured)
-      or (d.code = 'no_actions' and d.strand_id in (
-        select e.closed_by from jsonb_to_recordset(events) e (closed_by text)
-      ))
-    );
+    and (d.strand_id = any (captured) or (d.code = 'no_actions' and d.strand_id = any (closes)));
 
   if cardinality(done_ids) > 0 then
     perform pgmq.archive('pm_strength_trades', done_ids);
@@ -160,3 +190,11 @@ comment on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jso
   'Writes events, archives and retries messages, and buries bad strands, in one transaction.';
 revoke execute on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) from public, anon, authenticated;
 grant execute on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) to service_role;
+
+-- Both functions look up hundreds of trades by index: "offset 0" keeps each lookup one by one, and
+-- these settings keep it on the index. While a table is small, or its statistics are from when it
+-- was, the planner would rather read all of it, which takes longer with every strand.
+alter function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb)
+  set enable_seqscan = off set plan_cache_mode = force_custom_plan;
+alter function public.pm_strength_read_trades(integer, integer, integer)
+  set enable_seqscan = off set plan_cache_mode = force_custom_plan;

@@ -36,7 +36,8 @@ from (
 ) s (job, every, past);
 
 -- Puts a job on the queue. One of the same kind that still waits is replaced: after an outage of
--- the workers there is one to do, not one for every hour missed. SECURITY DEFINER: writes the queue.
+-- the workers there is one to do, not one for every hour missed. Two that ask for the same job at once
+-- get one: both take the lock, which is held for a few statements. SECURITY DEFINER: writes the queue.
 create function public.pm_strength_enqueue_job(job text, slot timestamptz default null) returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -48,6 +49,7 @@ begin
     raise invalid_parameter_value using
       message = format('job: expected sweep, mine or materialize, got %s', job);
   end if;
+  perform pg_advisory_xact_lock(hashtext('pm_strength.jobs'));
   perform pgmq.archive('pm_strength_jobs', q.msg_id)
   from pgmq.q_pm_strength_jobs q
   where q.message ->> 'job' = pm_strength_enqueue_job.job and q.vt <= clock_timestamp();
@@ -63,7 +65,8 @@ comment on function public.pm_strength_enqueue_job(text, timestamptz) is
 revoke execute on function public.pm_strength_enqueue_job(text, timestamptz) from public, anon, authenticated;
 grant execute on function public.pm_strength_enqueue_job(text, timestamptz) to service_role;
 
--- Any number of workers and crons may call this at once: the update of a job's row is the claim.
+-- Any number of workers and crons may call this at once: the update of a job's row is the claim. Jobs
+-- that are due at once are queued in the order in which they build on each other.
 -- SECURITY DEFINER so that a cron can be given this and nothing else.
 create function public.pm_strength_enqueue_due(at timestamptz default clock_timestamp())
 returns integer
@@ -75,10 +78,14 @@ declare
   queued integer := 0;
 begin
   for due in
-    update pm_strength.schedule s
-    set last_slot = pm_strength.slot(s.every, s.past, at)
-    where s.last_slot < pm_strength.slot(s.every, s.past, at)
-    returning s.job, s.last_slot
+    with claimed as (
+      update pm_strength.schedule s
+      set last_slot = pm_strength.slot(s.every, s.past, at)
+      where s.last_slot < pm_strength.slot(s.every, s.past, at)
+      returning s.job, s.last_slot
+    )
+    select c.job, c.last_slot from claimed c
+    order by array_position(array['sweep', 'mine', 'materialize'], c.job)
   loop
     perform public.pm_strength_enqueue_job(due.job, due.last_slot);
     queued := queued + 1;
@@ -91,20 +98,34 @@ comment on function public.pm_strength_enqueue_due(timestamptz) is
 revoke execute on function public.pm_strength_enqueue_due(timestamptz) from public, anon, authenticated;
 grant execute on function public.pm_strength_enqueue_due(timestamptz) to service_role;
 
--- The worker's look at the schedule and at its queue, in one call. SECURITY DEFINER: reads the queue.
+-- The worker's look at the schedule and at its queue, in one call. A materialization waits for the
+-- mining that was queued before it, also where another worker is at that: it would publish the
+-- overrides of the run before, and the new ones an hour later. SECURITY DEFINER: reads the queue.
 create function public.pm_strength_read_job(visibility_seconds integer) returns jsonb
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+  next jsonb;
 begin
   perform public.pm_strength_enqueue_due();
+  perform pg_advisory_xact_lock(hashtext('pm_strength.jobs'));
+  select q.message into next
+  from pgmq.q_pm_strength_jobs q
+  where q.vt <= clock_timestamp()
+    and not (q.message ->> 'job' = 'materialize' and exists (
+      select from pgmq.q_pm_strength_jobs m where m.message ->> 'job' = 'mine' and m.msg_id < q.msg_id
+    ))
+  order by q.msg_id
+  limit 1;
   return (
     select jsonb_build_object('msg_id', m.msg_id, 'read_ct', m.read_ct, 'message', m.message)
-    from pgmq.read('pm_strength_jobs', visibility_seconds, 1) m
+    from pgmq.read('pm_strength_jobs', visibility_seconds, 1, next) m
+    where next is not null
   );
 end
 $$;
 comment on function public.pm_strength_read_job(integer) is
-  'Queues what is due, then reads one job: {msg_id, read_ct, message}, or null.';
+  'Queues what is due, then reads one job: {msg_id, read_ct, message}; null if none may begin now.';
 revoke execute on function public.pm_strength_read_job(integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_read_job(integer) to service_role;

@@ -1,58 +1,92 @@
 -- resolve_pm_strength: the size multiplier for an action in a scope, explained.
+-- GIN on jsonb serves "contains", never "is contained in", so the overrides of a
+-- group were all compared with the scope. Now an index on what an override asks for leads to few.
 
-create function public.resolve_pm_strength(
-  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20
+-- The answer for one request. An override that holds has only terms of the scope, so it is found by a
+-- term or a pair of terms of the scope; the few that are found are compared in full. Only a scope of very
+-- many dimensions is compared with the whole group. The settings keep it on the index, by one plan,
+-- whatever the statistics say.
+create function pm_strength.resolve_one(
+  live pm_strength.live_sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
+  match_limit integer
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
-  settings constant jsonb := pm_strength.effective_settings('pm');
   alpha constant double precision := (settings ->> 'specificity_alpha')::double precision;
-  live pm_strength.live_sets;
+  context jsonb;
+  terms bigint[];
+  leads bigint[];
   as_of timestamptz;
-  context constant jsonb := case when jsonb_typeof(scope) = 'object' then scope else '{}' end;
   found record;
   raw double precision;
   multiplier double precision := 1;
   reason text;
 begin
-  perform pm_strength.require_reader();
-  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
+  -- pm_strength.term, written out: a call of it for each dimension takes as long as all the rest
+  select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
+    array_agg(coalesce(nullif(jsonb_hash_extended(jsonb_build_object(e.key, e.value), 0), 0), 1))
+  into context, terms
+  from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
+  where jsonb_typeof(e.value) in ('number', 'boolean') or (jsonb_typeof(e.value) = 'string' and e.value <> '""');
 
-  with matched as (
-    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions,
-      o.confidence_score * power(o.dimensions + 1, alpha) as weight
-    from pm_strength.override_sets o
-    where o.set_id = live.set_id
-      and o.pattern_key = resolve_pm_strength.pattern_key
-      and o.action_category = resolve_pm_strength.action_category
-      and o.scope_subset <@ context
+  -- every pair of a thousand dimensions would take longer than comparing them with all overrides
+  if cardinality(terms) <= 200 or terms is null then
+    select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || 0::bigint into leads
+    -- "<=": two dimensions may have the same 64 bits
+    from unnest(terms) a (term) join unnest(terms) b (term) on a.term <= b.term;
+  end if;
+
+  with matched as materialized (
+    -- power() raises an error where it overflows; a weight without bounds is told from all others below
+    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions, case
+      when o.confidence_score = 0 then 0
+      when alpha * ln(o.dimensions + 1) > 709 then 'Infinity'
+      else o.confidence_score * power(o.dimensions + 1, alpha)
+    end as weight
+    from (
+      select s.* from pm_strength.override_sets s
+      where s.set_id = live.set_id
+        and s.pattern_key = resolve_one.pattern_key
+        and s.action_category = resolve_one.action_category
+        and s.lead = any (leads)
+      union all
+      select s.* from pm_strength.override_sets s
+      where s.set_id = live.set_id
+        and s.pattern_key = resolve_one.pattern_key
+        and s.action_category = resolve_one.action_category
+        and leads is null
+    ) o
+    where o.scope_subset <@ context
   )
   select
-    (select count(*) from matched) as count,
-    (select sum(m.weight) from matched m) as weight,
-    (select sum(m.weight * m.multiplier) from matched m) as weighted,
-    (
-      select m.multiplier from matched m
-      order by m.dimensions desc, m.confidence_score desc, abs(m.multiplier - 1), m.multiplier
+    count(*) as count,
+    sum(m.weight) as weight,
+    sum(m.weight * m.multiplier) as weighted,
+    case when settings ->> 'strategy' = 'most_specific' then (
+      select s.multiplier from matched s
+      order by s.dimensions desc, s.confidence_score desc, abs(s.multiplier - 1), s.multiplier
       limit 1
-    ) as most_specific,
-    (
+    ) end as most_specific,
+    case when match_limit is distinct from 0 then (
       select jsonb_agg(jsonb_build_object(
-        'id', m.id, 'scope_subset', m.scope_subset, 'multiplier', m.multiplier,
-        'confidence_score', m.confidence_score, 'weight', m.weight
-      ) order by m.weight desc, m.id)
-      from (
-        select * from matched order by weight desc, id limit match_limit
-      ) m
-    ) as heaviest
-  into strict found;
+        'id', h.id, 'scope_subset', h.scope_subset, 'multiplier', h.multiplier,
+        'confidence_score', h.confidence_score, 'weight', h.weight
+      ) order by h.weight desc, h.id)
+      from (select * from matched order by weight desc, id limit match_limit) h
+    ) end as heaviest
+  into strict found
+  from matched m;
 
-  -- rows written by hand before the first materialization are as old as the newest of them
-  as_of := coalesce(live.published_at, (
-    select max(o.last_updated_at) from pm_strength.override_sets o where o.set_id = live.set_id
-  ));
+  as_of := live.published_at;
+  if as_of is null then
+    -- rows written by hand before the first materialization are as old as the newest of them
+    select max(o.last_updated_at) into as_of from pm_strength.override_sets o where o.set_id = 0;
+  end if;
   raw := case settings ->> 'strategy'
     when 'most_specific' then found.most_specific
     else found.weighted / nullif(found.weight, 0)
@@ -63,7 +97,7 @@ begin
     when as_of < clock_timestamp()
       - (settings ->> 'stale_after_hours')::double precision * interval '1 hour' then 'stale'
     when found.count = 0 then 'no_match'
-    when found.weight = 0 then 'zero_weight'
+    when found.weight in (0, 'Infinity') then 'zero_weight'
     else 'matched'
   end;
   if reason = 'matched' then
@@ -83,7 +117,79 @@ begin
   );
 end
 $$;
+comment on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer) is
+  'The multiplier for one request against a set, with its reason and its heaviest matches.';
+revoke execute on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer)
+  from public, anon;
+grant execute on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer)
+  to authenticated, service_role;
+
+create function public.resolve_pm_strength(
+  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  live pm_strength.live_sets;
+begin
+  perform pm_strength.require_reader();
+  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
+  return pm_strength.resolve_one(
+    live, pm_strength.effective_settings('pm'), pattern_key, action_category, scope, match_limit
+  );
+end
+$$;
 comment on function public.resolve_pm_strength(text, text, jsonb, integer) is
   'The multiplier for an action in a scope, with the reason and the match_limit heaviest matches (null: all).';
 revoke execute on function public.resolve_pm_strength(text, text, jsonb, integer) from public, anon;
 grant execute on function public.resolve_pm_strength(text, text, jsonb, integer) to authenticated, service_role;
+
+-- A request of a batch may name its own strategy, as the sizing function lets a bot do. And a caller may
+-- set the time after which a batch ends early: it asks again for the rest, where 1,000 requests against
+-- a hundred thousand overrides would be cut at 8 s, and none of them answered.
+create function public.resolve_pm_strength_batch(
+  requests jsonb, match_limit integer default 0, budget_ms integer default null
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  ends_at constant timestamptz := clock_timestamp() + budget_ms * interval '1 millisecond';
+  live pm_strength.live_sets;
+  settings constant jsonb := pm_strength.effective_settings('pm');
+  request jsonb;
+  strategy jsonb;
+  answers jsonb[] := array[]::jsonb[];
+begin
+  perform pm_strength.require_reader();
+  if jsonb_typeof(requests) is distinct from 'array' then
+    raise invalid_parameter_value using
+      message = 'requests: expected an array of {pattern_key, action_category, scope, strategy?}';
+  end if;
+  if jsonb_array_length(requests) > 1000 then
+    raise invalid_parameter_value using
+      message = format('requests: expected at most 1000, got %s', jsonb_array_length(requests));
+  end if;
+  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
+  for request in select r.value from jsonb_array_elements(requests) with ordinality r (value, place) order by r.place loop
+    strategy := coalesce(nullif(request -> 'strategy', 'null'), settings -> 'strategy');
+    answers := answers || pm_strength.resolve_one(
+      live, settings || jsonb_build_object('strategy', strategy),
+      -- without a key it is bad_input, and so it is with a strategy that there is none of
+      case
+        when jsonb_typeof(request -> 'pattern_key') = 'string' and strategy in ('"blend"', '"most_specific"')
+          then request ->> 'pattern_key'
+      end,
+      case when jsonb_typeof(request -> 'action_category') = 'string' then request ->> 'action_category' end,
+      request -> 'scope', match_limit
+    );
+    exit when clock_timestamp() > ends_at;
+  end loop;
+  return to_jsonb(answers);
+end
+$$;
+comment on function public.resolve_pm_strength_batch(jsonb, integer, integer) is
+  'Up to 1000 requests {pattern_key, action_category, scope, strategy?}, answered in their order from one set; with budget_ms, the first of them that so much time is enough for.';
+revoke execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) from public, anon;
+grant execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) to authenticated, service_role;
