@@ -37,8 +37,35 @@ begin
 end
 $$;
 
--- The id may be text, uuid or bigint and trade_id may be missing, so the view that all our SQL
--- reads strands through, and the indexes behind it, are made to the table that is there.
+-- An enum that lacks our words would let the migrations pass and break every sweep.
+do $$
+declare
+  needed record;
+begin
+  for needed in
+    select a.attname, a.atttypid, w.word
+    from (values ('module', 'pm'), ('kind', 'pm_action'), ('kind', 'position_closed')) w (attname, word)
+    join pg_catalog.pg_attribute a on a.attname = w.attname
+    join pg_catalog.pg_type t on t.oid = a.atttypid and t.typtype = 'e'
+    where a.attrelid = 'public.ad_strands'::regclass and not a.attisdropped
+  loop
+    if not exists (
+      select from pg_catalog.pg_enum e where e.enumtypid = needed.atttypid and e.enumlabel = needed.word
+    ) then
+      raise invalid_text_representation using
+        message = format(
+          'ad_strands.%s: expected a type that has %L, got the enum %s without it',
+          needed.attname, needed.word, needed.atttypid::regtype
+        ),
+        hint = format('alter type %s add value %L;', needed.atttypid::regtype, needed.word);
+    end if;
+  end loop;
+end
+$$;
+
+-- The id may be text, uuid or bigint, kind and module may be enums, content may be json, and trade_id may
+-- be missing. So the view that all our SQL reads strands through, and the indexes behind it, are made to
+-- the table that is there.
 -- Trade keys are cut at 64 characters: a btree refuses long values, and an index of ours must
 -- never refuse a bot's insert.
 do $$
@@ -57,17 +84,39 @@ declare
       where attrelid = 'public.ad_strands'::regclass and attname = 'id' and not attisdropped
     ) then 'id collate "C"' else 'id'
   end;
+  content_type constant text := (
+    select atttypid::regtype::text
+    from pg_catalog.pg_attribute
+    where attrelid = 'public.ad_strands'::regclass and attname = 'content' and not attisdropped
+  );
   column_key constant text := format('replace(lower(left(%s, 64)), ''-'', '''')', column_trade);
   content_key constant text := $key$replace(lower(left(content ->> 'trade_id', 64)), '-', '')$key$;
   ours constant text := $kinds$kind in ('pm_action', 'position_closed')$kinds$;
 begin
   execute format(
     'create view pm_strength.strands as
-     select (id::text) collate "C" as id, %s as native_id, module, kind, created_at, content,
+     select (id::text) collate "C" as id, %s as native_id, module::text as module, kind::text as kind,
+       kind as native_kind, created_at, content, coalesce(pg_column_size(content), 0) as bytes,
+       pg_column_size(content) <= 2000 and %s_typeof(content) = ''object'' as short_object,
        %s as trade_id, %s as column_key, %s as content_key
      from public.ad_strands
      where %s',
-    native_id, column_trade, column_key, content_key, ours
+    native_id, content_type, column_trade, column_key, content_key, ours
+  );
+  execute format(
+    'create function pm_strength.unpacked(content %1$s) returns %1$s
+     language sql immutable
+     set search_path = ''''
+     as $body$
+       select %2$s where %1$s_typeof(content) = ''object''
+     $body$',
+    content_type, case content_type when 'jsonb' then $doc$jsonb_path_query_first(content, '$')$doc$ else 'content' end
+  );
+  execute format(
+    'comment on function pm_strength.unpacked(%1$s) is %2$L;
+     revoke execute on function pm_strength.unpacked(%1$s) from public, anon, authenticated',
+    content_type,
+    'A long content, unpacked once, where each look into it would unpack it again; null if it is not an object.'
   );
   execute format(
     'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, ((id::text) collate "C")) where %s',
@@ -86,5 +135,5 @@ begin
 end
 $$;
 comment on view pm_strength.strands is
-  'The strands that are learned from, with text ids and the trade keys that the indexes are on.';
+  'The strands that are learned from, with text ids and the trade keys that the indexes are on; bytes is what content takes on disk, short_object says that it is an object of at most 2,000 of them.';
 revoke all on pm_strength.strands from public, anon, authenticated;

@@ -2,7 +2,8 @@
 
 create table public.pattern_trade_events (
   id bigint generated always as identity primary key,
-  strand_id text not null,
+  -- byte for byte, as pm_strength.strands has it: with another collation no look-up would use the index
+  strand_id text collate "C" not null,
   trade_id uuid not null,
   module text not null default 'pm',
   pattern_key text not null,

@@ -11,8 +11,9 @@ alter table pgmq.a_pm_strength_jobs enable row level security;
 create table public.pm_dead_letters (
   id bigint generated always as identity primary key,
   queue text not null,
-  strand_id text,
-  job text,
+  -- byte for byte, as pm_strength.strands has it
+  strand_id text collate "C",
+  job text collate "C",
   code text not null,
   reason text not null,
   message jsonb not null,

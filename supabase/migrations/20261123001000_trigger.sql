@@ -3,10 +3,12 @@
 
 -- SECURITY DEFINER: the bot that inserts has no rights on the queue. Once a statement, not once a
 -- row: a bulk insert then costs one call. If it fails the strands are stored all the same, with a
--- warning, and the sweep finds them: learning must never break a bot's insert.
+-- warning, and the sweep finds them: learning must never break a bot's insert. It waits for no lock
+-- longer than 100 ms, as a time-out of the whole statement is not caught and would undo the insert.
 create function pm_strength.enqueue_closed() returns trigger
 language plpgsql security definer
 set search_path = ''
+set lock_timeout = '100ms'
 as $$
 declare
   messages jsonb[];
@@ -14,14 +16,14 @@ begin
   if tg_op = 'INSERT' then
     select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
     from new_strands s
-    where s.kind = 'position_closed' and s.module = 'pm';
+    where s.kind::text = 'position_closed' and s.module::text = 'pm';
   else
     select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
     from new_strands s
-    where s.kind = 'position_closed' and s.module = 'pm'
+    where s.kind::text = 'position_closed' and s.module::text = 'pm'
       and not exists (
         select from old_strands o
-        where o.id = s.id and o.kind = 'position_closed' and o.module = 'pm'
+        where o.id = s.id and o.kind::text = 'position_closed' and o.module::text = 'pm'
       );
   end if;
   if messages is not null then

@@ -1,78 +1,161 @@
--- Capture: a batch of messages with all that their trades have, and one transaction to finish it.
+-- Capture: messages are claimed, all that their trades have is read, and one transaction finishes them.
 
--- Waits on the server until messages are due, then reads every strand of their trades and the
--- events these already have: one call a batch, however large. Content travels as text, because
--- the reader must see numbers as they were written; the answer is json, which is written as it goes,
--- where jsonb would first be built. SECURITY DEFINER: reads the queue.
-create function public.pm_strength_read_trades(
+-- Waits on the server until messages are due, and leases them: [{msg_id, message}]. Reading what they are
+-- about is a call of its own, so that one that cannot be read is known by its message and set aside alone.
+-- SECURITY DEFINER: reads the queue.
+create function public.pm_strength_claim_trades(
   batch_size integer, visibility_seconds integer, wait_seconds integer
 ) returns json
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  messages jsonb;
-  message_ids text[];
-  keys text[];
+  messages json;
 begin
   if wait_seconds > 0 then
-    select jsonb_agg(jsonb_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
+    select json_agg(json_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
     into messages
     from pgmq.read_with_poll('pm_strength_trades', visibility_seconds, batch_size, wait_seconds, 100) m;
   else
-    select jsonb_agg(jsonb_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
+    select json_agg(json_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
     into messages
     from pgmq.read('pm_strength_trades', visibility_seconds, batch_size) m;
   end if;
-  if messages is null then
-    return json_build_object('messages', '[]'::json, 'strands', '[]'::json, 'events', '[]'::json);
+  return coalesce(messages, '[]');
+end
+$$;
+comment on function public.pm_strength_claim_trades(integer, integer, integer) is
+  'Leases messages that are due: [{msg_id, message}], after waiting for some up to wait_seconds.';
+revoke execute on function public.pm_strength_claim_trades(integer, integer, integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_claim_trades(integer, integer, integer) to service_role;
+
+-- Reads every strand of the trades that these strands belong to, and the events that the trades have:
+-- one call a batch, however large. A page is bounded by bytes too: it ends where the next trade would
+-- take it over max_bytes, on disk or as text, and "read" says how many of the strands it got to, at least
+-- one. Of a content only the fields that capture needs are read, as text, because the reader must see
+-- numbers as they were written; where they are over 1 MB it is null. Sizes on disk come first, as they
+-- are known without unpacking anything. The answer is json, which is written as it goes, where jsonb
+-- would first be built. SECURITY DEFINER: reads the bot's table.
+-- Each look-up is one by one ("offset 0") and by index, whatever the planner knows of the tables: while a
+-- table is small, or its statistics are from when it was, it would rather read all of it, which takes
+-- longer with every strand.
+create function public.pm_strength_read_trades(strand_ids text[], max_bytes bigint default 8388608) returns json
+language plpgsql stable security definer
+set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
+as $$
+declare
+  reach bigint;
+  keys text[];
+  places bigint[];
+  found json;
+begin
+  select max(t.place) filter (where t.place = 1 or t.total <= max_bytes) into reach
+  from (
+    select m.place, sum(coalesce(s.bytes, 0)) over (order by m.place) as total
+    from unnest(strand_ids) with ordinality m (id, place)
+    left join lateral (
+      select i.bytes from pm_strength.strands i
+      where i.native_kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+    ) s on true
+  ) t;
+  if reach is null then
+    return json_build_object('read', 0, 'strands', '[]'::json, 'events', '[]'::json);
   end if;
 
-  select array_agg(distinct m -> 'message' ->> 'strand_id') into message_ids
-  from jsonb_array_elements(messages) m;
   -- both keys, so that a strand whose two trade ids differ is seen by both trades
-  select coalesce(array_agg(distinct k.key), '{}') into keys
-  from unnest(message_ids) m (id)
-  cross join lateral (
-    select i.* from pm_strength.strands i
-    where i.kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
-  ) s
-  cross join lateral (values (s.column_key), (s.content_key)) k (key)
-  where k.key ~ '^[0-9a-f]{32}$';
+  select coalesce(array_agg(k.key), '{}'), coalesce(array_agg(k.place), '{}') into keys, places
+  from (
+    select t.key, min(m.place) as place
+    from unnest(strand_ids[:reach]) with ordinality m (id, place)
+    cross join lateral (
+      select i.column_key, i.content_key from pm_strength.strands i
+      where i.native_kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+    ) s
+    cross join lateral (values (s.column_key), (s.content_key)) t (key)
+    where t.key ~ '^[0-9a-f]{32}$'
+    group by t.key
+  ) k;
 
-  return json_build_object(
-    'messages', messages,
+  with looked_up as (
+    select k.place, s.* from unnest(keys, places) k (key, place)
+    cross join lateral (
+      select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.bytes, i.short_object, i.content
+      from pm_strength.strands i where i.column_key = k.key offset 0
+    ) s
+    union all
+    select k.place, s.* from unnest(keys, places) k (key, place)
+    cross join lateral (
+      select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.bytes, i.short_object, i.content
+      from pm_strength.strands i
+      where i.content_key = k.key and i.column_key is distinct from k.key offset 0
+    ) s
+    union all
+    select m.place, s.* from unnest(strand_ids[:reach]) with ordinality m (id, place)
+    cross join lateral (
+      select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.bytes, i.short_object, i.content
+      from pm_strength.strands i
+      where i.native_kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+    ) s
+  ), once as materialized (
+    select distinct on (f.created_at, f.native_id) f.*
+    from looked_up f
+    where f.kind = 'pm_action' or f.module = 'pm'
+    order by f.created_at, f.native_id, f.place
+  ), on_disk as (
+    select coalesce(max(t.place) filter (where t.total <= max_bytes), 1) as reach
+    from (
+      select n.place, sum(coalesce(o.bytes, 0)) over (order by n.place) as total
+      from generate_series(1, reach) n (place)
+      left join (select place, sum(bytes) as bytes from once group by place) o on o.place = n.place
+    ) t
+  ), written as materialized (
+    select o.id, o.native_id, o.kind, o.module, o.trade_id, o.created_at, o.place, case
+      when o.short_object or d.doc is not null then
+        case o.kind
+          when 'position_closed' then json_build_object(
+            'trade_id', d.doc -> 'trade_id', 'trade_summary', d.doc -> 'trade_summary',
+            'entry_context', d.doc -> 'entry_context'
+          )
+          else json_build_object(
+            'trade_id', d.doc -> 'trade_id', 'pattern_key', d.doc -> 'pattern_key',
+            'action_category', d.doc -> 'action_category', 'scope', case
+              -- without both it makes no event, and its scope may be as long as it likes
+              when d.doc ->> 'pattern_key' is not null and d.doc ->> 'action_category' is not null
+                then d.doc -> 'scope'
+            end
+          )
+        end::text
+      else coalesce(to_json(left(o.content #>> '{}', 60))::text, 'null')
+    end as content
+    from once o
+    cross join on_disk
+    cross join lateral (
+      select case when o.short_object then o.content when o.bytes > 2000 then pm_strength.unpacked(o.content) end as doc
+      offset 0
+    ) d
+    where o.place <= on_disk.reach
+  ), as_text as (
+    select coalesce(max(t.place) filter (where t.total <= max_bytes), 1) as reach
+    from (
+      select n.place, sum(coalesce(w.bytes, 0)) over (order by n.place) as total
+      from on_disk
+      cross join lateral generate_series(1, on_disk.reach) n (place)
+      left join (
+        select place, sum(least(octet_length(content), 1048577)) as bytes from written group by place
+      ) w on w.place = n.place
+    ) t
+  )
+  select json_build_object(
+    'read', (select a.reach from as_text a),
     'strands', (
-      with found as (
-        select s.* from unnest(keys) k (key)
-        cross join lateral (
-          select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.content
-          from pm_strength.strands i where i.column_key = k.key offset 0
-        ) s
-        union all
-        select s.* from unnest(keys) k (key)
-        cross join lateral (
-          select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.content
-          from pm_strength.strands i
-          where i.content_key = k.key and i.column_key is distinct from k.key offset 0
-        ) s
-        union all
-        select s.* from unnest(message_ids) m (id)
-        cross join lateral (
-          select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.content
-          from pm_strength.strands i
-          where i.kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
-        ) s
-      ), once as (
-        select distinct on (f.created_at, f.native_id) f.* from found f
-        where f.kind = 'pm_action' or f.module = 'pm'
-        order by f.created_at, f.native_id
-      )
       select coalesce(json_agg(json_build_object(
-        'id', o.id, 'kind', o.kind, 'module', o.module, 'trade_id', o.trade_id,
-        'created_at', o.created_at, 'content', o.content::text
-      ) order by o.created_at, o.native_id), '[]')
-      from once o
+        'id', w.id, 'kind', w.kind, 'module', w.module, 'trade_id', w.trade_id, 'created_at', w.created_at,
+        'content', case when octet_length(w.content) <= 1048576 then w.content end
+      ) order by w.created_at, w.native_id), '[]')
+      from written w
+      where w.place <= (select a.reach from as_text a)
     ),
     'events', (
       select coalesce(json_agg(known), '[]')
@@ -82,20 +165,46 @@ begin
             'rr', e.rr, 'pnl_usd', e.pnl_usd, 'rpnl_pct', e.rpnl_pct, 'trimmed', e.trimmed,
             'reached_s3', e.reached_s3, 'timestamp', e."timestamp", 'closed_by', e.closed_by
           ) order by e.id))[1] as outcome
-        from unnest(keys::uuid[]) k (id)
+        from unnest(keys::uuid[], places) k (id, place)
         cross join lateral (
           select i.* from public.pattern_trade_events i where i.trade_id = k.id offset 0
         ) e
+        where k.place <= (select a.reach from as_text a)
         group by e.trade_id
       ) known
     )
-  );
+  ) into found;
+  return found;
 end
 $$;
-comment on function public.pm_strength_read_trades(integer, integer, integer) is
-  'Messages that are due, the strands of their trades in order of time, and the events they have.';
-revoke execute on function public.pm_strength_read_trades(integer, integer, integer) from public, anon, authenticated;
-grant execute on function public.pm_strength_read_trades(integer, integer, integer) to service_role;
+comment on function public.pm_strength_read_trades(text[], bigint) is
+  'The strands of the trades of these strands in order of time, and the events they have: {read, strands, events}.';
+revoke execute on function public.pm_strength_read_trades(text[], bigint) from public, anon, authenticated;
+grant execute on function public.pm_strength_read_trades(text[], bigint) to service_role;
+
+-- What a message that cannot be read is about, for its dead letter. Nothing is unpacked, so that this can
+-- always be told: a trade that is named in the contents alone counts as its close. SECURITY DEFINER: reads
+-- the bot's table.
+create function public.pm_strength_weigh_trade(strand_id text) returns jsonb
+language sql stable security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select jsonb_build_object('strands', count(*), 'bytes', coalesce(sum(a.bytes), 0))
+  from (
+    select s.id, s.bytes from pm_strength.strands s
+    where s.native_kind in ('pm_action', 'position_closed') and s.id = pm_strength_weigh_trade.strand_id
+    union
+    select a.id, a.bytes
+    from pm_strength.strands s
+    join pm_strength.strands a on a.column_key = s.column_key
+    where s.native_kind in ('pm_action', 'position_closed') and s.id = pm_strength_weigh_trade.strand_id
+  ) a
+$$;
+comment on function public.pm_strength_weigh_trade(text) is
+  'How many strands the trade of a strand has, and how many bytes they take on disk: {strands, bytes}.';
+revoke execute on function public.pm_strength_weigh_trade(text) from public, anon, authenticated;
+grant execute on function public.pm_strength_weigh_trade(text) to service_role;
 
 -- Finishes a batch in one transaction: events in, messages off the queue, those to try again sent
 -- with a delay, bad strands to the dead letters. Repeating it changes nothing: an event or an
@@ -109,6 +218,8 @@ create function public.pm_strength_commit_trades(
 ) returns jsonb
 language plpgsql security definer
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
 as $$
 declare
   trades uuid[];
@@ -178,7 +289,8 @@ begin
   -- what was learned from after all is no dead letter any more, its close neither
   update public.pm_dead_letters d set resolved_at = now()
   where d.requeued_at is null and d.resolved_at is null and d.queue = 'pm_strength_trades'
-    and (d.strand_id = any (captured) or (d.code = 'no_actions' and d.strand_id = any (closes)));
+    and coalesce(d.strand_id, d.job) = any (captured || closes)
+    and (d.strand_id = any (captured) or d.code = 'no_actions');
 
   if cardinality(done_ids) > 0 then
     perform pgmq.archive('pm_strength_trades', done_ids);
@@ -187,14 +299,6 @@ begin
 end
 $$;
 comment on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) is
-  'Writes events, archives and retries messages, and buries bad strands, in one transaction.';
+  'Writes events, archives and retries messages, and dead-letters bad strands, in one transaction.';
 revoke execute on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) from public, anon, authenticated;
 grant execute on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) to service_role;
-
--- Both functions look up hundreds of trades by index: "offset 0" keeps each lookup one by one, and
--- these settings keep it on the index. While a table is small, or its statistics are from when it
--- was, the planner would rather read all of it, which takes longer with every strand.
-alter function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb)
-  set enable_seqscan = off set plan_cache_mode = force_custom_plan;
-alter function public.pm_strength_read_trades(integer, integer, integer)
-  set enable_seqscan = off set plan_cache_mode = force_custom_plan;

@@ -1,69 +1,117 @@
 -- The sweep: closed trades that have no message and no events, and actions that came too late.
 
 -- Trades with an action that could be learned from and has not been. Used to tell a close that
--- still waits for its actions from one whose actions have come.
+-- still waits for its actions from one whose actions have come. The content is looked at last, as it may
+-- be long. By index, whatever the planner knows of the tables, as is the sweep itself: by a plan from when
+-- they were small it compared every action with every event.
 create function pm_strength.has_new_action(trade_key text) returns boolean
-language sql stable
+language plpgsql stable
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
 as $$
-  select exists (
-    select from pm_strength.strands a
-    where a.kind = 'pm_action'
-      and (a.column_key = trade_key or a.content_key = trade_key)
-      and a.content ->> 'pattern_key' is not null
-      and a.content ->> 'action_category' is not null
-      and not exists (select from public.pattern_trade_events e where e.strand_id = a.id)
-      and not exists (
+begin
+  return exists (
+    select
+    from (
+      select i.id, i.content from pm_strength.strands i where i.kind = 'pm_action' and i.column_key = trade_key
+      union all
+      select i.id, i.content from pm_strength.strands i
+      where i.kind = 'pm_action' and i.content_key = trade_key and i.column_key is distinct from trade_key
+      offset 0
+    ) a
+    where case
+      when exists (select from public.pattern_trade_events e where e.strand_id = a.id) then false
+      when exists (
         select from public.pm_dead_letters d
-        where d.strand_id = a.id and d.requeued_at is null and d.resolved_at is null
-      )
-  )
+        where d.queue = 'pm_strength_trades' and coalesce(d.strand_id, d.job) = a.id
+          and d.requeued_at is null and d.resolved_at is null
+      ) then false
+      else a.content ->> 'pattern_key' is not null and a.content ->> 'action_category' is not null
+    end
+  );
+end
 $$;
 comment on function pm_strength.has_new_action(text) is
   'Whether a trade has an action that is neither an event nor a dead letter yet.';
 revoke execute on function pm_strength.has_new_action(text) from public, anon, authenticated;
 
--- One page of strands of one kind, in order of id; returns where to go on, null at the end.
+-- One page of strands of one kind, in order of id; returns where to go on, null at the end. A page is
+-- bounded by the bytes of its contents too, but has at least one strand. A plan of its own for each call
+-- lets a page of missed strands be compared with the queue by hash.
 -- SECURITY DEFINER: reads and writes the queue.
 create function public.pm_strength_sweep(kind text, after_id text, page_size integer) returns jsonb
 language plpgsql security definer
 set search_path = ''
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
 as $$
 declare
+  max_bytes constant bigint := 8388608;
   last_id text;
   missed text[];
 begin
-  if kind not in ('position_closed', 'pm_action') then
+  if kind is null or kind not in ('position_closed', 'pm_action') then
     raise invalid_parameter_value using
       message = format('kind: expected position_closed or pm_action, got %s', kind);
   end if;
 
-  with page as (
-    select s.id, coalesce(s.column_key, s.content_key) as key, s.module, s.content
-    from pm_strength.strands s
-    where s.kind = pm_strength_sweep.kind and s.id > after_id collate "C"
-    order by s.id
-    limit page_size
+  with page as materialized (
+    select p.*
+    from (
+      select b.*, sum(b.bytes) over (order by b.id) - b.bytes as bytes_before
+      from (
+        (
+          select s.id, s.bytes, s.column_key, s.module, s.content from pm_strength.strands s
+          where pm_strength_sweep.kind = 'position_closed' and s.native_kind = 'position_closed'
+            and s.id > after_id collate "C"
+          order by s.id
+          limit page_size
+        )
+        union all
+        (
+          select s.id, s.bytes, s.column_key, s.module, s.content from pm_strength.strands s
+          where pm_strength_sweep.kind = 'pm_action' and s.native_kind = 'pm_action'
+            and s.id > after_id collate "C"
+          order by s.id
+          limit page_size
+        )
+      ) b
+    ) p
+    where p.bytes_before < max_bytes
   ), open_page as (
-    select p.id, p.key, p.module, e.trade_id is not null as has_events, d.code as dead,
-      p.content ->> 'pattern_key' is not null and p.content ->> 'action_category' is not null as learnable,
+    select p.id, k.key, p.module, p.content, e.trade_id is not null as has_events, d.code as dead,
       exists (select from public.pattern_trade_events own where own.strand_id = p.id) as is_event
     from page p
+    cross join lateral (
+      select coalesce(p.column_key, (
+        select i.content_key from pm_strength.strands i
+        where i.native_kind in ('pm_action', 'position_closed') and i.id = p.id
+      )) as key
+      offset 0
+    ) k
     left join lateral (
-      select k.trade_id from public.pattern_trade_events k
-      where k.trade_id = case when p.key ~ '^[0-9a-f]{32}$' then p.key::uuid end
+      select i.trade_id from public.pattern_trade_events i
+      where i.trade_id = case when k.key ~ '^[0-9a-f]{32}$' then k.key::uuid end
       limit 1
     ) e on true
-    left join public.pm_dead_letters d
-      on d.queue = 'pm_strength_trades' and coalesce(d.strand_id, d.job) = p.id
-      and d.requeued_at is null and d.resolved_at is null
+    left join lateral (
+      select i.code from public.pm_dead_letters i
+      where i.queue = 'pm_strength_trades' and coalesce(i.strand_id, i.job) = p.id
+        and i.requeued_at is null and i.resolved_at is null
+      limit 1
+    ) d on true
   ), found as (
+    -- the contents, which may be long, are looked at last
     select o.id, o.key from open_page o
     where case
-      when pm_strength_sweep.kind = 'position_closed' then
-        o.module = 'pm' and not o.has_events
-        and (o.dead is null or (o.dead = 'no_actions' and pm_strength.has_new_action(o.key)))
-      else o.learnable and o.has_events and not o.is_event and o.dead is null
+      when pm_strength_sweep.kind = 'position_closed' then case
+        when o.module <> 'pm' or o.has_events then false
+        when o.dead is null then true
+        else o.dead = 'no_actions' and pm_strength.has_new_action(o.key)
+      end
+      when not o.has_events or o.is_event or o.dead is not null then false
+      else o.content ->> 'pattern_key' is not null and o.content ->> 'action_category' is not null
     end
   )
   select (select max(p.id) from page p), (
@@ -82,6 +130,36 @@ comment on function public.pm_strength_sweep(text, text, integer) is
   'Queues what the trigger missed in one page of closes or actions: {after_id, found}.';
 revoke execute on function public.pm_strength_sweep(text, text, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_sweep(text, text, integer) to service_role;
+
+-- Where the sweep cannot look at a strand in the time that a call has, not even at it alone, the strand
+-- becomes a dead letter and the sweep goes on behind it. SECURITY DEFINER: reads the bot's table.
+create function public.pm_strength_set_aside(kind text, after_id text, reason text) returns text
+language plpgsql security definer
+set search_path = ''
+set enable_seqscan = off
+as $$
+declare
+  next record;
+begin
+  select s.id, s.bytes into next from pm_strength.strands s
+  where s.native_kind in ('pm_action', 'position_closed') and s.kind = pm_strength_set_aside.kind
+    and s.id > after_id collate "C"
+  order by s.id
+  limit 1;
+  if found then
+    perform pm_strength.bury(
+      'pm_strength_trades', next.id, null, 'failed',
+      format('%s (its content takes %s bytes on disk)', pm_strength_set_aside.reason, next.bytes),
+      jsonb_build_object('strand_id', next.id)
+    );
+  end if;
+  return next.id;
+end
+$$;
+comment on function public.pm_strength_set_aside(text, text, text) is
+  'Makes the strand of a kind that follows after_id a dead letter; returns its id.';
+revoke execute on function public.pm_strength_set_aside(text, text, text) from public, anon, authenticated;
+grant execute on function public.pm_strength_set_aside(text, text, text) to service_role;
 
 -- Those that have a message are left alone, but for a close that waits for its next try while its
 -- actions are there: that try is due now. "offset 0" keeps the question to those that wait.
@@ -111,7 +189,7 @@ begin
   cross join lateral (
     select coalesce(s.column_key, s.content_key) as key
     from pm_strength.strands s
-    where s.kind = 'position_closed' and s.id = w.strand_id
+    where s.native_kind in ('pm_action', 'position_closed') and s.kind = 'position_closed' and s.id = w.strand_id
     offset 0
   ) close
   where pm_strength.has_new_action(close.key);
@@ -129,12 +207,3 @@ $$;
 comment on function pm_strength.enqueue_missed(text[]) is
   'Queues strands that have no message yet; returns how many.';
 revoke execute on function pm_strength.enqueue_missed(text[]) from public, anon, authenticated;
-
--- The sweep looks strands up by index, as capture does, whatever the planner knows of the tables: by a plan
--- from when they were small it compared every action with every event, or asked every closed trade whether
--- it has new actions, and ten thousand of them took longer than a call may. A plan of its own for each call
--- lets a page of missed strands be compared with the queue by hash.
-alter function public.pm_strength_sweep(text, text, integer)
-  set enable_seqscan = off set plan_cache_mode = force_custom_plan;
-alter function pm_strength.has_new_action(text)
-  set enable_seqscan = off set plan_cache_mode = force_custom_plan;

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pm_strength import learning
+from pm_strength.claim import read_in_parts
 from pm_strength.jobs import commit, plan_batch
 from pm_strength.store import Store
 from tests import reference
@@ -189,8 +190,9 @@ def check(store: Store, db: Database, drawn: list[Row]) -> None:
                 json.dumps(row["content"]),
             ),
         )
-    while (batch := store.read_trades(20, 60, 0))["messages"]:
-        commit(store, plan_batch(batch))
+    while messages := store.claim_trades(20, 60, 0):
+        for part, read in read_in_parts(store, messages):
+            commit(store, plan_batch(part, read))
 
     wanted = expected_events(rows)
     columns = "strand_id, trade_id::text, pattern_key, action_category, scope, rr, pnl_usd, rpnl_pct"

@@ -9,6 +9,7 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from pm_strength.claim import read_in_parts
 from pm_strength.jobs import commit, plan_batch
 from pm_strength.store import Store
 from tests import reference
@@ -55,8 +56,9 @@ def check(store: Store, db: Database, client: httpx.Client, drawn: list[Row]) ->
     refused = [row for row in rows if status[row["id"]] == 422]
     assert [json.dumps(row) for row in refused if is_learnable(row, wanted)] == []
 
-    while (batch := store.read_trades(20, 60, 0))["messages"]:
-        commit(store, plan_batch(batch))
+    while messages := store.claim_trades(20, 60, 0):
+        for part, read in read_in_parts(store, messages):
+            commit(store, plan_batch(part, read))
     letters = db.execute("select strand_id, reason from pm_dead_letters where code = 'bad_strand'").fetchall()
     # what a close adds to a scope is known when the trade ends, and not before
     assert [reason for _, reason in letters if not str(reason).startswith("content.scope")] == []

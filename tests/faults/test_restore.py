@@ -94,7 +94,7 @@ def test_a_restored_dump_learns_the_same(
         other = Store.connect(Connection(variables["API_URL"], variables["SECRET_KEY"]))
         if options:
             with pytest.raises(PermanentStoreError, match="pm-strength repair"):
-                other.read_trades(10, 30, 0)
+                other.claim_trades(10, 30, 0)
             assert other.repair() == ["pm_strength_trades", "pm_strength_jobs"]
         assert other.repair() == []
         Worker(lambda: Store.connect(Connection(variables["API_URL"], variables["SECRET_KEY"]))).drain()

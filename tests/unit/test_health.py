@@ -89,9 +89,9 @@ class Silent:
     def __init__(self) -> None:
         self.looks = 0
 
-    def read_trades(self, *_: Any) -> dict[str, Any]:
+    def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
         time.sleep(0.01)
-        return {"messages": [], "strands": [], "events": []}
+        return []
 
     def read_job(self, *_: Any) -> None:
         return None

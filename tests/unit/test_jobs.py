@@ -33,8 +33,8 @@ def message(msg_id: int, strand_id: Any, **more: Any) -> Row:
     return {"msg_id": msg_id, "message": {"strand_id": strand_id} | more}
 
 
-def batch(messages: list[Row], strands: list[Row], events: list[Row] | None = None) -> Row:
-    return {"messages": messages, "strands": strands, "events": events or []}
+def batch(messages: list[Row], strands: list[Row], events: list[Row] | None = None) -> tuple[list[Row], Row]:
+    return messages, {"strands": strands, "events": events or []}
 
 
 def reasons(dead: dict[str, Row]) -> dict[str, str]:
@@ -42,14 +42,14 @@ def reasons(dead: dict[str, Row]) -> dict[str, str]:
 
 
 def test_a_trade_is_captured_once_for_all_its_messages() -> None:
-    plan = plan_batch(batch([message(1, "c"), message(2, "c"), message(3, "a")], [close("c"), action("a")]))
+    plan = plan_batch(*batch([message(1, "c"), message(2, "c"), message(3, "a")], [close("c"), action("a")]))
     assert [event["strand_id"] for event in plan.events] == ["a"]
     assert (sorted(plan.done_ids), plan.retries, plan.dead) == ([1, 2, 3], [], {})
 
 
 def test_bad_strands_are_buried_and_their_messages_done() -> None:
     plan = plan_batch(
-        batch(
+        *batch(
             [message(1, "c"), message(2, "lost"), message(3, "gone")],
             [close("c", rr="x"), action("a"), strand("lost", "position_closed", {}, None)],
         )
@@ -66,7 +66,7 @@ def test_the_logs_name_strands_and_trades(caplog: pytest.LogCaptureFixture) -> N
             return 1
 
     rows = [close("c"), action("a"), action("bad", scope=[1]), strand("lost", "position_closed", {}, None)]
-    plan = plan_batch(batch([message(1, "c"), message(2, "lost")], rows))
+    plan = plan_batch(*batch([message(1, "c"), message(2, "lost")], rows))
     with caplog.at_level(logging.DEBUG, logger="pm_strength"):
         assert commit(cast(Store, Committed()), plan) == 1
     said = [
@@ -83,7 +83,7 @@ def test_a_close_without_actions_is_tried_five_times_over_about_an_hour() -> Non
     delays = []
     more: Row = {}
     for _ in range(4):
-        plan = plan_batch(batch([message(1, "c", **more)], [close("c")]))
+        plan = plan_batch(*batch([message(1, "c", **more)], [close("c")]))
         assert (plan.done_ids, plan.dead) == ([], {})
         (retry,) = plan.retries
         delays.append(retry["delay_seconds"])
@@ -91,7 +91,7 @@ def test_a_close_without_actions_is_tried_five_times_over_about_an_hour() -> Non
         more = {"attempt": retry["message"]["attempt"]}
     assert more == {"attempt": 5}
     assert 3000 <= sum(delays) <= 4500
-    plan = plan_batch(batch([message(1, "c", attempt=5)], [close("c")]))
+    plan = plan_batch(*batch([message(1, "c", attempt=5)], [close("c")]))
     assert (plan.done_ids, plan.retries, reasons(plan.dead)) == ([1], [], {"c": "no_actions"})
 
 
@@ -106,14 +106,14 @@ def test_a_close_whose_trade_has_its_events_is_done() -> None:
         "closed_by": "first",
     }
     known = [{"trade_id": TRADE, "outcome": outcome, "strand_ids": ["a"]}]
-    plan = plan_batch(batch([message(1, "c")], [close("c"), action("a"), action("late")], known))
+    plan = plan_batch(*batch([message(1, "c")], [close("c"), action("a"), action("late")], known))
     assert [(event["strand_id"], event["rr"]) for event in plan.events] == [("late", 2.0)]
     assert plan.done_ids == [1]
 
 
 def test_a_message_that_names_no_strand_is_unreadable() -> None:
     plan = plan_batch(
-        batch([{"msg_id": 1, "message": "text"}, message(2, 5), {"msg_id": 3, "message": None}], [])
+        *batch([{"msg_id": 1, "message": "text"}, message(2, 5), {"msg_id": 3, "message": None}], [])
     )
     assert plan.unreadable == [1, 2, 3]
     assert plan.done_ids == []
@@ -129,7 +129,7 @@ def test_an_unreadable_message_becomes_a_dead_letter_of_its_own() -> None:
         def dead_letter(self, *arguments: Any) -> None:
             buried.append(arguments)
 
-    commit(cast(Store, Committed()), plan_batch(batch([{"msg_id": 4, "message": "text"}], [])))
+    commit(cast(Store, Committed()), plan_batch(*batch([{"msg_id": 4, "message": "text"}], [])))
     assert buried == [("pm_strength_trades", 4, "message.strand_id: expected the id of a strand")]
 
 
@@ -143,6 +143,6 @@ def test_no_message_is_done_before_its_events_are_written() -> None:
         def __getattr__(self, name: str) -> Any:
             raise AssertionError(f"{name} before commit_trades")
 
-    plan = plan_batch(batch([message(1, "c"), {"msg_id": 2, "message": "text"}], [close("c"), action("a")]))
+    plan = plan_batch(*batch([message(1, "c"), {"msg_id": 2, "message": "text"}], [close("c"), action("a")]))
     with pytest.raises(TransientStoreError):
         commit(cast(Store, Broken()), plan)

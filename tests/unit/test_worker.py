@@ -32,11 +32,11 @@ class FakeStore:
         self.done.append(("swept",))
         yield 0
 
-    def read_trades(self, *_: Any) -> dict[str, Any]:
+    def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
         self.reads += 1
         if self.failures:
             raise self.failures.pop(0)
-        return {"messages": [], "strands": [], "events": []}
+        return []
 
     def read_job(self, *_: Any) -> Any:
         return self.jobs.pop(0) if self.jobs else None
@@ -168,11 +168,11 @@ def test_a_loop_waits_longer_after_each_failure_and_as_long_as_the_server_asks(
 
 def test_a_drain_that_is_stopped_ends_though_there_is_more() -> None:
     class Endless(FakeStore):
-        def read_trades(self, *_: Any) -> dict[str, Any]:
+        def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
             self.reads += 1
             if self.reads == 3:
                 worker.stop()
-            return {"messages": [{"msg_id": self.reads, "message": None}], "strands": [], "events": []}
+            return [{"msg_id": self.reads, "message": None}]
 
         def commit_trades(self, *_: Any) -> int:
             return 0

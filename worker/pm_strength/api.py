@@ -13,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from .connection import Connection
-from .errors import StoreError, TransientStoreError
+from .errors import StoreError, TooMuchError, TransientStoreError
 from .retry import classify, delay_seconds
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,10 @@ class Api:
         """The result of a database function; None where it returns null."""
         return self._call(lambda: self._built(function, params).execute().data)
 
+    def rpc_page(self, function: str, **params: Any) -> Any:
+        """As `rpc`, but `TooMuchError` is raised at once: the caller asks for a smaller page."""
+        return self._call(lambda: self._built(function, params).execute().data, TooMuchError)
+
     def _built(self, function: str, params: dict[str, Any]) -> Any:
         call = self._client.rpc(function, params)
         if params:
@@ -89,7 +93,7 @@ class Api:
         """The rows of a query that `query` builds on the supabase-py client."""
         return self._call(lambda: query(self._client).execute().data)
 
-    def _call(self, send: Callable[[], T]) -> T:
+    def _call(self, send: Callable[[], T], at_once: type[StoreError] | tuple[()] = ()) -> T:
         attempt = 0
         while True:
             try:
@@ -98,9 +102,10 @@ class Api:
                 error = _translate(cause, attempt)
                 if error is None:
                     raise
-                if not isinstance(error, TransientStoreError) or attempt + 1 >= self._tries:
+                final = not isinstance(error, TransientStoreError) or isinstance(error, at_once)
+                if final or attempt + 1 >= self._tries:
                     raise error from cause
-                pause = delay_seconds(attempt, self._jitter(), error.retry_after)
+                pause = delay_seconds(attempt, self._jitter(), getattr(error, "retry_after", None))
                 log.info("trying again", extra={"error": str(error), "attempt": attempt, "seconds": pause})
                 self._sleep(pause)
                 attempt += 1

@@ -16,6 +16,8 @@ from .patterns import CATEGORIES, canonical_action_category
 from .scopes import SMALL_CHARACTERS, Scalar, ScopeError, checked_scope, parse_json
 
 MAX_PATTERN_KEY_CHARACTERS = 500
+# Of the fields that capture needs; the rest of a content may be as long as it likes.
+MAX_NEEDED_BYTES = 2**20
 
 _UUID = re.compile(r"[0-9a-f]{32}")
 
@@ -32,7 +34,7 @@ class BadStrand:
 class Strand:
     """One row of `ad_strands`; `trade_id` is the column, `created_at` ISO 8601, `content` parsed.
 
-    `characters` is how long the content's JSON was.
+    Of the content only what capture needs has to be there; `characters` is how long that was as JSON.
     """
 
     id: str
@@ -44,12 +46,17 @@ class Strand:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Strand | BadStrand:
-        """A strand whose content is still JSON text."""
+        """A strand whose content is still JSON text; null where that was over `MAX_NEEDED_BYTES`."""
+        text = row["content"]
+        # a character takes at most 4 bytes
+        if text is None or (len(text) > MAX_NEEDED_BYTES // 4 and len(text.encode()) > MAX_NEEDED_BYTES):
+            reason = "content: expected at most 1 MB of trade_summary, entry_context and scope"
+            return BadStrand(row["id"], reason)
         try:
-            content = parse_json(row["content"])
+            content = parse_json(text)
         except ValueError as error:
             return BadStrand(row["id"], f"content: expected JSON that can be read, got {error}"[:300])
-        return cls(row["id"], row["kind"], row["trade_id"], row["created_at"], content, len(row["content"]))
+        return cls(row["id"], row["kind"], row["trade_id"], row["created_at"], content, len(text))
 
 
 @dataclass(frozen=True, slots=True)

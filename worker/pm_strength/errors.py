@@ -7,7 +7,8 @@ PmStrengthError
 ├── FileError                a file that cannot be read or written as asked
 ├── LessonLimitError         a mining run that would keep more lessons than `max_lessons`
 ├── StoreError               the database or its API said no
-│   ├── TransientStoreError  worth another try: a cut connection, a 503, a time-out
+│   ├── TransientStoreError  worth another try: a cut connection, a 503
+│   │   └── TooMuchError     more than one call can do: a time-out
 │   └── PermanentStoreError  no try will help: wrong key, missing migration, bad request
 ├── SupersededRunError       a newer run was published while this one was working
 └── StackError               the embedded stack cannot start, or is not there
@@ -73,6 +74,10 @@ class TransientStoreError(StoreError):
     ) -> None:
         self.retry_after = retry_after
         super().__init__(message, status=status, code=code)
+
+
+class TooMuchError(TransientStoreError):
+    """The call took too long, or its answer was too long: another try, or one that asks for less."""
 
 
 class PermanentStoreError(StoreError):

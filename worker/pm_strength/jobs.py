@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,26 +36,28 @@ class BatchPlan:
         self.dead[strand_id] = {"strand_id": strand_id, "code": code, "reason": reason, "message": message}
 
 
-def plan_batch(batch: Mapping[str, Any]) -> BatchPlan:
-    """Decide what becomes of each message of a batch, as `Store.read_trades` returned it."""
+def plan_batch(messages: Sequence[Row], read: Mapping[str, Any]) -> BatchPlan:
+    """Decide what becomes of each message, with the strands and events of its trade.
+
+    `messages` are as `Store.claim_trades` returned them, `read` is what `Store.read_trades` returned.
+    """
     plan = BatchPlan()
-    strands, unreadable = _parse(batch["strands"])
+    strands, unreadable = _parse(read["strands"])
     trades, bad = group_by_trade(strands)
     faults = {fault.strand_id: fault for fault in (*unreadable, *bad)}
     for fault in faults.values():
         plan.bury(fault.strand_id, "bad_strand", fault.reason)
 
-    known = {row["trade_id"]: row for row in batch["events"]}
+    known = {row["trade_id"]: row for row in read["events"]}
     trade_of = plan.trade_of = {
         strand.id: trade_id
         for trade_id, (closes, actions) in trades.items()
         for strand in (*closes, *actions)
     }
     captures: dict[str, Capture] = {}
-    for entry in batch["messages"]:
-        message = entry["message"] if isinstance(entry["message"], dict) else {}
-        strand_id = message.get("strand_id")
-        if not isinstance(strand_id, str):
+    for entry in messages:
+        strand_id = subject(entry)
+        if strand_id is None:
             plan.unreadable.append(entry["msg_id"])
             continue
         trade_id = trade_of.get(strand_id)
@@ -67,8 +69,15 @@ def plan_batch(batch: Mapping[str, Any]) -> BatchPlan:
         if trade_id not in captures:
             closes, actions = trades[trade_id]
             captures[trade_id] = _capture(plan, trade_id, closes, actions, known.get(trade_id))
-        _settle(plan, entry["msg_id"], message, captures[trade_id], trade_id in known)
+        _settle(plan, entry["msg_id"], entry["message"], captures[trade_id], trade_id in known)
     return plan
+
+
+def subject(entry: Mapping[str, Any]) -> str | None:
+    """The strand that a message is about; None if it names none."""
+    message = entry["message"] if isinstance(entry["message"], dict) else {}
+    strand_id = message.get("strand_id")
+    return strand_id if isinstance(strand_id, str) else None
 
 
 def _parse(rows: list[Row]) -> tuple[list[Strand], list[BadStrand]]:

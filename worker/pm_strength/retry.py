@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import PermanentStoreError, StoreError, TransientStoreError
+from .errors import PermanentStoreError, StoreError, TooMuchError, TransientStoreError
 
 BASE_DELAY_SECONDS = 0.25
 MAX_DELAY_SECONDS = 30.0
@@ -17,6 +17,8 @@ JOB_TRIES = 5
 # (shutdown, cancel), system and internal errors.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58", "XX")
 _TRANSIENT_CODES = ("55P03", "25006", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
+# A time-out, no memory, an answer that Postgres cannot build: a smaller page may do.
+_TOO_MUCH_CODES = ("57014", "53200", "54000")
 _TRANSIENT_STATUSES = (408, 425, 429)
 # Data, constraints, syntax and rights, a state that forbids the call, `raise`: PostgREST gives some
 # of them a 500, but the same call will meet the same answer.
@@ -59,6 +61,8 @@ def classify(
         return PermanentStoreError(
             message + ("" if code == UNKNOWN_COLUMN_CODE else remedy), status=status, code=code
         )
+    if code in _TOO_MUCH_CODES:
+        return TooMuchError(message, status=status, code=code, retry_after=retry_after)
     sql_class = code[:2] if code is not None and len(code) == 5 else None
     if (
         status is None

@@ -10,6 +10,7 @@ from typing import Any
 
 from .api import Api
 from .connection import Connection
+from .errors import TooMuchError
 from .settings import LearningSettings
 
 Row = dict[str, Any]
@@ -56,15 +57,29 @@ class Store:
 
     # queues
 
-    def read_trades(self, batch_size: int, visibility_seconds: int, wait_seconds: int) -> Row:
-        """Due messages with the strands and events of their trades: {messages, strands, events}."""
-        batch: Row = self._api.rpc(
-            "pm_strength_read_trades",
+    def claim_trades(self, batch_size: int, visibility_seconds: int, wait_seconds: int) -> list[Row]:
+        """Lease messages that are due, waiting for some: [{msg_id, message}]."""
+        messages: list[Row] = self._api.rpc(
+            "pm_strength_claim_trades",
             batch_size=batch_size,
             visibility_seconds=visibility_seconds,
             wait_seconds=wait_seconds,
         )
-        return batch
+        return messages
+
+    def read_trades(self, strand_ids: Sequence[str]) -> Row:
+        """The strands and events of the trades of these strands: {read, strands, events}.
+
+        `read` is how many of `strand_ids` fitted on the page, at least one. Raises `TooMuchError` where
+        the database cannot read them in one call.
+        """
+        page: Row = self._api.rpc_page("pm_strength_read_trades", strand_ids=list(strand_ids))
+        return page
+
+    def weigh_trade(self, strand_id: str) -> Row:
+        """How much the trade of a strand is: {strands, bytes on disk}."""
+        weight: Row = self._api.rpc("pm_strength_weigh_trade", strand_id=strand_id)
+        return weight
 
     def commit_trades(
         self,
@@ -84,13 +99,34 @@ class Store:
         return int(result["events"])
 
     def sweep(self) -> Iterator[int]:
-        """Queue what the trigger missed; yields the number found page by page."""
+        """Queue what the trigger missed; yields the number found page by page.
+
+        A page that takes too long is asked for again, smaller. A strand that takes too long alone, because
+        of all that its trade holds, becomes a dead letter, and the sweep goes on.
+        """
         for kind in ("position_closed", "pm_action"):
             after: str | None = ""
+            size = SWEEP_PAGE
             while after is not None:
-                page = self._api.rpc("pm_strength_sweep", kind=kind, after_id=after, page_size=SWEEP_PAGE)
+                try:
+                    page = self._api.rpc_page("pm_strength_sweep", kind=kind, after_id=after, page_size=size)
+                except TooMuchError as error:
+                    if size > 1:
+                        size = max(1, size // 8)
+                        continue
+                    after = self._set_aside(kind, after, error)
+                    continue
                 after = page["after_id"]
+                size = min(SWEEP_PAGE, size * 8)
                 yield int(page["found"])
+
+    def _set_aside(self, kind: str, after_id: str, error: TooMuchError) -> str:
+        reason = "strand: expected one that the sweep can look at in one call"
+        strand_id = self._api.rpc("pm_strength_set_aside", kind=kind, after_id=after_id, reason=reason)
+        if strand_id is None:
+            # it is small, so something else holds the database up
+            raise error
+        return str(strand_id)
 
     def enqueue_job(self, job: str) -> int:
         """Queue a sweep, mine or materialize job; returns its message id."""

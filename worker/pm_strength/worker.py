@@ -11,12 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from .claim import read_in_parts
 from .errors import PermanentStoreError, PmStrengthError, SupersededRunError, TransientStoreError
 from .jobs import commit, plan_batch, run_job
 from .lease import Lease
 from .metrics import Metrics
 from .retry import JOB_TRIES, delay_seconds
-from .store import JOBS_QUEUE, Row, Store
+from .store import JOBS_QUEUE, TRADES_QUEUE, Row, Store
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +147,7 @@ class Worker:
                 if count == 0:
                     break
         finally:
+            self._beats.pop(threading.current_thread().name, None)
             store.close()
         return total
 
@@ -206,18 +208,25 @@ class Worker:
 
     def _capture_batch(self, store: Store, wait_seconds: int) -> int:
         options = self._options
-        batch = store.read_trades(options.batch_size, options.visibility_seconds, wait_seconds)
-        self._answered = start = time.monotonic()
-        count = len(batch["messages"])
-        if count:
-            plan = plan_batch(batch)
-            events = commit(store, plan)
-            self._answered = time.monotonic()
-            log.info("captured", extra={"messages": count, "events": events})
-            if self._metrics is not None:
-                self._metrics.batch(plan, events, self._answered - start)
-            self._on_batch(count, events)
-        return count
+        messages = store.claim_trades(options.batch_size, options.visibility_seconds, wait_seconds)
+        self._answered = time.monotonic()
+        if messages:
+            ids = [int(entry["msg_id"]) for entry in messages]
+            with Lease(store, TRADES_QUEUE, ids, options.visibility_seconds):
+                for part, read in read_in_parts(store, messages, self._beat):
+                    self._capture(store, part, read)
+        return len(messages)
+
+    def _capture(self, store: Store, messages: list[Row], read: Row) -> None:
+        start = time.monotonic()
+        plan = plan_batch(messages, read)
+        events = commit(store, plan)
+        self._answered = time.monotonic()
+        self._beat()
+        log.info("captured", extra={"messages": len(messages), "events": events})
+        if self._metrics is not None:
+            self._metrics.batch(plan, events, self._answered - start)
+        self._on_batch(len(messages), events)
 
     def _do_job(self, store: Store) -> int:
         entry = store.read_job(self._options.visibility_seconds)

@@ -72,19 +72,22 @@ insert into decided_functions (name, authenticated, service_role)
 select name, false, true from unnest(array[
   'pm_strength.assert_queue', 'pm_strength.assert_running', 'pm_strength.bury', 'pm_strength.dead_sets',
   'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.lead', 'pm_strength.slot',
-  'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_commit_trades',
+  'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_claim_trades',
+  'public.pm_strength_commit_trades',
   'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',
   'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_prune',
   'public.pm_strength_publish_run', 'public.pm_strength_purge_sets', 'public.pm_strength_queue_status',
   'public.pm_strength_read_events', 'public.pm_strength_read_job', 'public.pm_strength_read_lessons',
   'public.pm_strength_read_trades', 'public.pm_strength_repair', 'public.pm_strength_requeue',
+  'public.pm_strength_set_aside', 'public.pm_strength_weigh_trade',
   'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
   'public.pm_strength_stage_retired', 'public.pm_strength_sweep'
 ]) name
 union all
 -- called by the trigger and by functions that run as their owner
 select name, false, false from unnest(array[
-  'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action'
+  'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action',
+  'pm_strength.unpacked'
 ]) name
 union all
 select name, true, true from unnest(array[

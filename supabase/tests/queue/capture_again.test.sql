@@ -26,13 +26,16 @@ insert into public.ad_strands (id, module, kind, trade_id, content, created_at) 
   ('a1', 'dm', 'pm_action', '866be140-e3e7-522e-8e79-436a4227d831', '{}', '2026-01-01');
 
 set local role service_role;
-create temporary table batch as select public.pm_strength_read_trades(10, 30, 1)::jsonb as value;
+create temporary table claimed as select public.pm_strength_claim_trades(10, 30, 1)::jsonb as messages;
+create temporary table batch as
+select public.pm_strength_read_trades(array_agg(m -> 'message' ->> 'strand_id'))::jsonb as value
+from claimed, jsonb_array_elements(messages) m;
 select results_eq(
   $$ select s ->> 'id' from batch, jsonb_array_elements(value -> 'strands') with ordinality e (s, place) order by place $$,
   array['a1', 'c3', 'c4', 'c2'], 'closes of the module alone, the first one first: by time, then by id'
 );
 select is(
-  public.pm_strength_read_trades(10, 30, 1)::jsonb -> 'messages', '[]'::jsonb,
+  public.pm_strength_claim_trades(10, 30, 1)::jsonb, '[]'::jsonb,
   'what a worker waited for is leased to it alone'
 );
 
@@ -51,7 +54,7 @@ select results_eq(
   'with the outcome that the trade has, whatever it brings'
 );
 
-select (value -> 'messages' -> 0 ->> 'msg_id')::bigint as msg from batch \gset
+select (messages -> 0 ->> 'msg_id')::bigint as msg from claimed \gset
 create temporary table retry as select jsonb_build_array(jsonb_build_object(
   'msg_id', :msg, 'message', '{"strand_id": "c3", "attempt": 2}'::jsonb, 'delay_seconds', 60
 )) as value;
@@ -77,13 +80,13 @@ select public.pm_strength_commit_trades('[]', '{}', '[]', '[
   {"strand_id": "a3", "code": "bad_strand", "reason": "scope: still bad", "message": {"strand_id": "a3"}}
 ]');
 select results_eq(
-  $$ select strand_id, reason from public.pm_dead_letters order by 1 $$,
+  $$ select strand_id collate "default", reason from public.pm_dead_letters order by 1 $$,
   $$ values ('a3', 'scope: still bad'), ('c2', 'none'), ('c9', 'rr: bad') $$,
   'one letter a strand, with the reason of now'
 );
 select public.pm_strength_commit_trades(pg_temp.events('a3', 1, 'c2'), '{}', '[]', '[]');
 select results_eq(
-  $$ select strand_id from public.pm_dead_letters where resolved_at is null $$, array['c9'],
+  $$ select strand_id collate "default" from public.pm_dead_letters where resolved_at is null $$, array['c9'],
   'what was learned from after all is closed, its close too'
 );
 select is(public.pm_strength_requeue(), 1, 'and not sent again');

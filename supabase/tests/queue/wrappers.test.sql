@@ -23,7 +23,7 @@ select is((public.pm_strength_read_job(30) ->> 'read_ct')::int, 2, 'given back, 
 select ok(public.pm_strength_dead_letter('pm_strength_jobs', :job, 'it broke'), 'it goes to the dead letters');
 select ok(not public.pm_strength_dead_letter('pm_strength_jobs', :job, 'it broke'), 'once');
 select results_eq(
-  $$ select job, code, reason from public.pm_dead_letters $$,
+  $$ select job collate "default", code, reason from public.pm_dead_letters $$,
   $$ values ('mine', 'failed', 'it broke') $$, 'with its reason'
 );
 select is(public.pm_strength_requeue(), 1, 'and can be sent again');
