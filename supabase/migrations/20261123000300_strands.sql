@@ -104,19 +104,25 @@ begin
     native_id, content_type, column_trade, column_key, content_key, ours
   );
   execute format(
-    'create function pm_strength.unpacked(content %1$s) returns %1$s
+    'create function pm_strength.needed(content %1$s) returns %1$s
      language sql immutable
      set search_path = ''''
      as $body$
-       select %2$s where %1$s_typeof(content) = ''object''
+       select %1$s_build_object(
+         ''trade_id'', d.doc -> ''trade_id'', ''trade_summary'', d.doc -> ''trade_summary'',
+         ''entry_context'', d.doc -> ''entry_context'', ''pattern_key'', d.doc -> ''pattern_key'',
+         ''action_category'', d.doc -> ''action_category'', ''scope'', d.doc -> ''scope''
+       )
+       from (select %2$s as doc offset 0) d
+       where %1$s_typeof(d.doc) = ''object''
      $body$',
-    content_type, case content_type when 'jsonb' then $doc$jsonb_path_query_first(content, '$')$doc$ else 'content' end
+    content_type, case content_type when 'jsonb' then 'content || ''{}''::jsonb' else 'content' end
   );
   execute format(
-    'comment on function pm_strength.unpacked(%1$s) is %2$L;
-     revoke execute on function pm_strength.unpacked(%1$s) from public, anon, authenticated',
+    'comment on function pm_strength.needed(%1$s) is %2$L;
+     revoke execute on function pm_strength.needed(%1$s) from public, anon, authenticated',
     content_type,
-    'A long content, unpacked once, where each look into it would unpack it again; null if it is not an object.'
+    'What capture needs of a long content, which is unpacked once here, where each look into it would unpack it again; null if it is not an object.'
   );
   execute format(
     'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, ((id::text) collate "C")) where %s',

@@ -132,7 +132,7 @@ begin
     from once o
     cross join on_disk
     cross join lateral (
-      select case when o.short_object then o.content when o.bytes > 2000 then pm_strength.unpacked(o.content) end as doc
+      select case when o.short_object then o.content when o.bytes > 2000 then pm_strength.needed(o.content) end as doc
       offset 0
     ) d
     where o.place <= on_disk.reach

@@ -87,7 +87,7 @@ union all
 -- called by the trigger and by functions that run as their owner
 select name, false, false from unnest(array[
   'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action',
-  'pm_strength.unpacked'
+  'pm_strength.needed'
 ]) name
 union all
 select name, true, true from unnest(array[
