@@ -54,12 +54,16 @@ revoke all on public.pattern_trade_events from anon, authenticated;
 grant all on public.pattern_trade_events to service_role;
 
 -- One page of events in order of capture, for a mining run. A page is one JSON value, because
--- the API cuts an answer of rows at a number that the project sets.
+-- the API cuts an answer of rows at a number that the project sets. The settings keep it to the order of
+-- the index, whatever the statistics say: else it may read all that follows, to sort it.
 create function public.pm_strength_read_events(
   module text, after_id bigint, up_to_id bigint, page_size integer
 ) returns jsonb
 language sql stable
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
   select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
   from (

@@ -10,32 +10,39 @@ comment on function pm_strength.dimension_count(jsonb) is 'How many dimensions a
 revoke execute on function pm_strength.dimension_count(jsonb) from public, anon, authenticated;
 grant execute on function pm_strength.dimension_count(jsonb) to service_role;
 
--- A term is one dimension with its value, as 64 bits that are equal for 1 and 1.0. 0 is no term.
-create function pm_strength.term(name text, value jsonb) returns bigint
+-- What an override is found by: the group of its set as 64 bits, which seed all others; each of its terms
+-- (a dimension with its value, equal for 1 and 1.0) as 64 bits; and of those the two smallest, as 64 bits.
+-- Two that differ may have the same bits: what is found is compared in full.
+create function pm_strength.group_bits(set_id bigint, pattern_key text, action_category text) returns bigint
 language sql immutable strict parallel safe
 set search_path = ''
 as $$
-  select coalesce(nullif(jsonb_hash_extended(jsonb_build_object(name, value), 0), 0), 1)
+  select hashtextextended(action_category, hashtextextended(pattern_key, set_id))
 $$;
-comment on function pm_strength.term(text, jsonb) is 'A dimension and its value as 64 bits; never 0.';
-revoke execute on function pm_strength.term(text, jsonb) from public, anon;
-grant execute on function pm_strength.term(text, jsonb) to authenticated, service_role;
+comment on function pm_strength.group_bits(bigint, text, text) is 'A group of a set as 64 bits.';
+revoke execute on function pm_strength.group_bits(bigint, text, text) from public, anon;
+grant execute on function pm_strength.group_bits(bigint, text, text) to authenticated, service_role;
 
--- What an override is found by: the two of its terms with the smallest bits, as 64 bits; its term, if
--- it has one; 0 for the empty subset.
-create function pm_strength.lead(scope_subset jsonb) returns bigint
+-- An override without dimensions is found by its group alone, one with one by its term.
+create function pm_strength.lead(set_id bigint, pattern_key text, action_category text, scope_subset jsonb)
+returns bigint
 language sql immutable strict parallel safe
 set search_path = ''
 as $$
-  select coalesce(pg_catalog.hashint8extended(t.terms[2], t.terms[1]), t.terms[1], 0)
-  from (
-    select array_agg(pm_strength.term(e.key, e.value) order by pm_strength.term(e.key, e.value)) as terms
+  select coalesce(hashint8extended(t.terms[2], t.terms[1]), t.terms[1], g.bits)
+  from (select pm_strength.group_bits(set_id, pattern_key, action_category) as bits offset 0) g
+  cross join lateral (
+    select array_agg(b.term order by b.term) as terms
     from jsonb_each(scope_subset) e
+    cross join lateral (
+      select jsonb_hash_extended(jsonb_build_object(e.key, e.value), g.bits) as term offset 0
+    ) b
   ) t
 $$;
-comment on function pm_strength.lead(jsonb) is 'The 64 bits by which an override with this subset is found.';
-revoke execute on function pm_strength.lead(jsonb) from public, anon, authenticated;
-grant execute on function pm_strength.lead(jsonb) to service_role;
+comment on function pm_strength.lead(bigint, text, text, jsonb) is
+  'The 64 bits by which an override of a set is found.';
+revoke execute on function pm_strength.lead(bigint, text, text, jsonb) from public, anon, authenticated;
+grant execute on function pm_strength.lead(bigint, text, text, jsonb) to service_role;
 
 create table pm_strength.override_sets (
   id bigint generated always as identity primary key,
@@ -49,7 +56,9 @@ create table pm_strength.override_sets (
   run_id bigint,
   last_updated_at timestamptz not null default now(),
   dimensions integer generated always as (pm_strength.dimension_count(scope_subset)) stored,
-  lead bigint not null generated always as (pm_strength.lead(scope_subset)) stored,
+  lead bigint not null generated always as (
+    pm_strength.lead(set_id, pattern_key, action_category, scope_subset)
+  ) stored,
   constraint override_sets_category check (action_category in ('entry', 'add', 'trim', 'exit')),
   constraint override_sets_scope check (jsonb_typeof(scope_subset) = 'object'),
   constraint override_sets_multiplier check (multiplier >= 0 and multiplier < 'infinity'),
@@ -64,7 +73,7 @@ create unique index override_sets_key on pm_strength.override_sets (
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
 create index override_sets_order on pm_strength.override_sets (set_id, id);
-create index override_sets_lead on pm_strength.override_sets (set_id, pattern_key, action_category, lead);
+create index override_sets_lead on pm_strength.override_sets (lead);
 -- When the rows that were written by hand, before the first materialization, were last changed.
 create index override_sets_by_hand on pm_strength.override_sets (last_updated_at) where set_id = 0;
 create index override_sets_scope on pm_strength.override_sets using gin (scope_subset jsonb_path_ops);
@@ -140,6 +149,9 @@ create function public.pm_strength_read_overrides(
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
   live pm_strength.live_sets;
@@ -156,8 +168,10 @@ begin
     'gone', false,
     'run_id', live.run_id,
     'as_of', coalesce(live.published_at, (
-      select max(o.last_updated_at) from pm_strength.override_sets o where o.set_id = wanted
+      select o.last_updated_at from pm_strength.override_sets o
+      where o.set_id = 0 order by o.last_updated_at desc limit 1
     )),
+    'now', clock_timestamp(),
     'settings', pm_strength.effective_settings('pm'),
     'overrides', (
       select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')

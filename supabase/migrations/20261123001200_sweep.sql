@@ -20,10 +20,11 @@ begin
       where i.kind = 'pm_action' and i.content_key = trade_key and i.column_key is distinct from trade_key
       offset 0
     ) a
+    -- one look-up each: "exists" could read all events and letters first, to look the action up in them
     where case
-      when exists (select from public.pattern_trade_events e where e.strand_id = a.id) then false
-      when exists (
-        select from public.pm_dead_letters d
+      when (select true from public.pattern_trade_events e where e.strand_id = a.id) then false
+      when (
+        select true from public.pm_dead_letters d
         where d.queue = 'pm_strength_trades' and coalesce(d.strand_id, d.job) = a.id
           and d.requeued_at is null and d.resolved_at is null
       ) then false
@@ -38,12 +39,15 @@ revoke execute on function pm_strength.has_new_action(text) from public, anon, a
 
 -- One page of strands of one kind, in order of id; returns where to go on, null at the end. A page is
 -- bounded by the bytes of its contents too, but has at least one strand. A plan of its own for each call
--- lets a page of missed strands be compared with the queue by hash.
+-- lets a page of missed strands be compared with the queue by hash; without sorts and bitmaps the page is
+-- read in order of the index, and not more than it.
 -- SECURITY DEFINER: reads and writes the queue.
 create function public.pm_strength_sweep(kind text, after_id text, page_size integer) returns jsonb
 language plpgsql security definer
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 set plan_cache_mode = force_custom_plan
 as $$
 declare
@@ -81,7 +85,7 @@ begin
     where p.bytes_before < max_bytes
   ), open_page as (
     select p.id, k.key, p.module, p.content, e.trade_id is not null as has_events, d.code as dead,
-      exists (select from public.pattern_trade_events own where own.strand_id = p.id) as is_event
+      coalesce((select true from public.pattern_trade_events own where own.strand_id = p.id), false) as is_event
     from page p
     cross join lateral (
       select coalesce(p.column_key, (
@@ -137,6 +141,8 @@ create function public.pm_strength_set_aside(kind text, after_id text, reason te
 language plpgsql security definer
 set search_path = ''
 set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
   next record;

@@ -1,6 +1,6 @@
 -- resolve_pm_strength: the size multiplier for an action in a scope, explained.
--- GIN on jsonb serves "contains", never "is contained in", so the overrides of a
--- group were all compared with the scope. Now an index on what an override asks for leads to few.
+-- GIN on jsonb serves "contains", never "is contained in": without an index on what an override asks for
+-- (pm_strength.lead) all overrides of a group would be compared with the scope.
 
 -- The answer for one request. An override that holds has only terms of the scope, so it is found by a
 -- term or a pair of terms of the scope; the few that are found are compared in full. Only a scope of very
@@ -18,6 +18,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   alpha constant double precision := (settings ->> 'specificity_alpha')::double precision;
+  bits constant bigint := pm_strength.group_bits(live.set_id, pattern_key, action_category);
   context jsonb;
   terms bigint[];
   leads bigint[];
@@ -27,16 +28,16 @@ declare
   multiplier double precision := 1;
   reason text;
 begin
-  -- pm_strength.term, written out: a call of it for each dimension takes as long as all the rest
+  -- pm_strength.lead, for every override that could hold
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
-    array_agg(coalesce(nullif(jsonb_hash_extended(jsonb_build_object(e.key, e.value), 0), 0), 1))
+    array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits))
   into context, terms
   from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
   where jsonb_typeof(e.value) in ('number', 'boolean') or (jsonb_typeof(e.value) = 'string' and e.value <> '""');
 
   -- every pair of a thousand dimensions would take longer than comparing them with all overrides
   if cardinality(terms) <= 200 or terms is null then
-    select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || 0::bigint into leads
+    select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || bits into leads
     -- "<=": two dimensions may have the same 64 bits
     from unnest(terms) a (term) join unnest(terms) b (term) on a.term <= b.term;
   end if;
@@ -49,11 +50,12 @@ begin
       else o.confidence_score * power(o.dimensions + 1, alpha)
     end as weight
     from (
-      select s.* from pm_strength.override_sets s
+      -- found by its bits alone: the "offset" keeps the planner from another index, which it would take
+      -- while its statistics know nothing of a new set
+      select s.* from (select i.* from pm_strength.override_sets i where i.lead = any (leads) offset 0) s
       where s.set_id = live.set_id
         and s.pattern_key = resolve_one.pattern_key
         and s.action_category = resolve_one.action_category
-        and s.lead = any (leads)
       union all
       select s.* from pm_strength.override_sets s
       where s.set_id = live.set_id

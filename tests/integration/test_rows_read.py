@@ -1,0 +1,218 @@
+"""Rows that each query reads on a project with years of trades: no more than on a small one.
+
+A query that is slow at a million rows reads far too many at a hundred thousand already, whatever its plan
+is called. Rows are counted where the index gives them, so that one which reads all of an index is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from pm_strength.local.postgres import SUPERUSER
+from pm_strength.local.stack import Stack
+
+TRADES = 30_000
+ACTIONS = 5
+LETTERS = 20_000
+OVERRIDES = 20_000
+
+# Trade n has five actions and a close; all trades but the last 1,000 have their events.
+FILL = f"""
+insert into ad_strands (id, module, kind, trade_id, content, created_at)
+select md5(n || '.' || a), 'pm', 'pm_action', md5('trade ' || n)::uuid::text,
+  jsonb_build_object(
+    'trade_id', md5('trade ' || n)::uuid, 'pattern_key', 'p' || n % 12, 'action_category', 'entry',
+    'scope', jsonb_build_object('rank', n % 7, 'chain', 'c' || n % 4)
+  ), timestamptz '2026-01-01' + n * interval '1 minute'
+from generate_series(1, {TRADES}) n, generate_series(1, {ACTIONS}) a;
+insert into ad_strands (id, module, kind, trade_id, content, created_at)
+select md5('close ' || n), 'pm', 'position_closed', md5('trade ' || n)::uuid::text,
+  jsonb_build_object('trade_id', md5('trade ' || n)::uuid, 'trade_summary', jsonb_build_object('rr', 1)),
+  timestamptz '2026-01-01' + n * interval '1 minute'
+from generate_series(1, {TRADES}) n;
+insert into pattern_trade_events (
+  strand_id, trade_id, pattern_key, action_category, scope, rr, "timestamp", closed_by
+)
+select md5(n || '.' || a), md5('trade ' || n)::uuid, 'p' || n % 12, 'entry',
+  jsonb_build_object('rank', n % 7, 'chain', 'c' || n % 4), 1,
+  timestamptz '2026-01-01' + n * interval '1 minute', md5('close ' || n)
+from generate_series(1, {TRADES} - 1000) n, generate_series(1, {ACTIONS}) a;
+insert into pm_dead_letters (queue, strand_id, code, reason, message, resolved_at)
+select 'pm_strength_trades', 'lost ' || n, 'bad_strand', 'strand_id: lost', '{{}}',
+  case when n % 2 = 0 then now() end
+from generate_series(1, {LETTERS}) n;
+insert into pm_strength.override_sets (
+  set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
+)
+select 0, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 1.1, 0.5
+from generate_series(1, {OVERRIDES}) n;
+select pgmq.purge_queue('pm_strength_trades');
+"""
+EMPTY = """
+truncate ad_strands, pattern_trade_events, pm_dead_letters, pm_strength.override_sets;
+select pgmq.purge_queue('pm_strength_trades'), pgmq.purge_queue('pm_strength_jobs')
+"""
+ANALYZED = ("ad_strands", "pattern_trade_events", "pm_dead_letters", "pm_strength.override_sets")
+READ = """
+select coalesce((
+  select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables
+  where schemaname in ('public', 'pm_strength', 'pgmq')
+), 0) + coalesce((
+  select sum(idx_tup_read) from pg_stat_user_indexes where schemaname in ('public', 'pm_strength', 'pgmq')
+), 0)
+"""
+
+Db = psycopg.Connection[Any]
+
+
+@pytest.fixture(scope="module")
+def filled(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(stack.postgres().url(SUPERUSER), autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(EMPTY.encode())
+        for table in ANALYZED:
+            connection.execute(f"vacuum analyze {table}".encode())
+        connection.execute(FILL.encode())
+        connection.execute("set session_replication_role = origin")
+        yield connection
+        connection.execute(EMPTY.encode())
+
+
+@pytest.fixture(scope="module", params=["statistics from when it was empty", "analyzed"])
+def project(filled: Db, request: pytest.FixtureRequest) -> Db:
+    if request.param == "analyzed":
+        for table in ANALYZED:
+            filled.execute(f"vacuum analyze {table}".encode())
+    return filled
+
+
+def counted(db: Db) -> int:
+    db.execute("select pg_stat_force_next_flush()")
+    row = db.execute(READ.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def call(db: Db, sql: str, *arguments: Any) -> tuple[Any, int]:
+    """What a call answers, and how many rows of tables and entries of indexes it read. It is undone."""
+    before = counted(db)
+    with db.transaction(force_rollback=True):
+        # a plan that reads everything for each row would take hours
+        db.execute("set local statement_timeout = '60s'")
+        answer = db.execute(sql.encode(), arguments).fetchone()
+    assert answer is not None
+    return answer[0], counted(db) - before
+
+
+def closes(db: Db, first: int, count: int) -> list[str]:
+    row = db.execute(
+        "select array_agg(md5('close ' || n)) from generate_series(%s::int, %s) n", (first, first + count - 1)
+    ).fetchone()
+    assert row is not None
+    return list(row[0])
+
+
+@pytest.mark.parametrize("kind", ["position_closed", "pm_action"])
+def test_a_page_of_the_sweep_reads_a_few_rows_a_strand(project: Db, kind: str) -> None:
+    page, read = call(project, "select pm_strength_sweep(%s, '', 5000)", kind)
+    assert page["after_id"] is not None
+    assert page["found"] == 0 if kind == "pm_action" else page["found"] > 0
+    assert 5000 < read < 8 * 5000
+
+
+def test_a_sweep_asks_for_new_actions_by_index(project: Db) -> None:
+    """Closes that were given up for want of actions."""
+    project.execute(
+        "insert into pm_dead_letters (queue, strand_id, code, reason, message) "
+        "select 'pm_strength_trades', md5('close ' || n), 'no_actions', 'no_actions: none', '{}' "
+        "from generate_series(%s::int, %s) n",
+        (TRADES - 500, TRADES),
+    )
+    after, found, read = "", 0, 0
+    while after is not None:
+        page, rows = call(project, "select pm_strength_sweep('position_closed', %s, 5000)", after)
+        after, found, read = page["after_id"], found + page["found"], read + rows
+    project.execute("delete from pm_dead_letters where code = 'no_actions'")
+    assert found == 1000
+    assert read < 8 * TRADES + 500 * 40
+
+
+def test_reading_trades_reads_their_strands_and_events(project: Db) -> None:
+    ids = closes(project, 7000, 500)
+    answer, read = call(project, "select pm_strength_read_trades(%s)", ids)
+    assert (answer["read"], len(answer["strands"]), len(answer["events"])) == (500, 3000, 500)
+    # twice by the keys of a trade, for its column and its content, and each strand in an index and a table
+    assert read < 500 * 60
+
+
+def test_claiming_and_finishing_a_batch_reads_its_own_messages(project: Db) -> None:
+    with project.transaction(force_rollback=True):
+        project.execute(
+            "select pgmq.send('pm_strength_trades', jsonb_build_object('strand_id', s.id)) "
+            "from unnest(%s::text[]) s (id)",
+            (closes(project, TRADES - 999, 500),),
+        )
+        claimed, read = call(project, "select pm_strength_claim_trades(500, 60, 0)")
+        assert len(claimed) == 500
+        assert read < 500 * 20
+        events = [
+            {
+                "strand_id": f"new {number}",
+                "trade_id": f"00000000-0000-4000-8000-{number:012}",
+                "pattern_key": "p",
+                "action_category": "entry",
+                "scope": {},
+                "rr": 1,
+                "timestamp": "2026-01-01T00:00:00Z",
+                "closed_by": f"close {number}",
+            }
+            for number in range(500)
+        ]
+        dead = [
+            {"strand_id": f"lost {number}", "code": "bad_strand", "reason": "x: y", "message": {}}
+            for number in range(1, 101)
+        ]
+        answer, read = call(
+            project,
+            "select pm_strength_commit_trades(%s, %s, '[]', %s)",
+            Jsonb(events),
+            [message["msg_id"] for message in claimed],
+            Jsonb(dead),
+        )
+        assert answer == {"events": 500}
+        assert read < 1000 * 20
+
+
+def test_the_schedule_and_a_run_begin_with_a_handful_of_rows(project: Db) -> None:
+    assert call(project, "select pm_strength_enqueue_due()")[1] < 200
+    assert call(project, "select pm_strength_read_job(30)")[1] < 200
+    request = "select pm_strength_begin_run('pm', 'mine', '{}', gen_random_uuid())"
+    run, read = call(project, request)
+    assert run["horizon"] > 0
+    # it passes the events that another test wrote and took back
+    assert read < 1000
+
+
+def test_resolving_reads_the_overrides_that_could_hold(project: Db) -> None:
+    scope = Jsonb({"rank": 17, "chain": "c1", "mood": "fine"})
+    answer, read = call(project, "select resolve_pm_strength('p1', 'entry', %s)", scope)
+    assert answer["matched"] == 1
+    assert read < 200
+    requests = Jsonb(
+        [{"pattern_key": "p1", "action_category": "entry", "scope": {"rank": n}} for n in range(50)]
+    )
+    assert call(project, "select resolve_pm_strength_batch(%s)", requests)[1] < 50 * 50
+    page, read = call(project, "select pm_strength_read_overrides(page_size => 1000)")
+    assert len(page["overrides"]) == 1000
+    assert read < 1000 * 10
+
+
+def test_a_page_of_events_reads_that_page(project: Db) -> None:
+    page, read = call(project, "select pm_strength_read_events('pm', 100000, 1000000000, 5000)")
+    assert len(page) == 5000
+    assert read < 5000 * 4
