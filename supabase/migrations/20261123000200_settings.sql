@@ -24,7 +24,8 @@ revoke execute on function pm_strength.default_settings() from public, anon;
 grant execute on function pm_strength.default_settings() to authenticated, service_role;
 
 -- What is wrong with one setting, or null. Numbers are compared as numeric, so that one which a
--- double cannot hold (1e999) is caught as not finite.
+-- double cannot hold (1e999, 1e-999) is caught. The upper bounds keep what is computed from a valid
+-- setting within a double, an integer or a timestamp; `settings.cases.json` holds Python to the same.
 create function pm_strength.setting_error(key text, value jsonb) returns text
 language plpgsql immutable
 set search_path = ''
@@ -32,23 +33,27 @@ as $$
 declare
   kind constant text := jsonb_typeof(value);
   number constant numeric := case when kind = 'number' then (value #>> '{}')::numeric end;
-  finite constant boolean := coalesce(abs(number) <= 1.7976931348623157e308, false);
+  finite constant boolean := coalesce(number = 0 or abs(number) between 5e-324 and 1.7976931348623157e308, false);
   whole constant boolean := finite and number = trunc(number);
   expected text;
 begin
   case key
     when 'n_min', 'max_lessons' then
-      if not (whole and number >= 1) then expected := 'an integer >= 1'; end if;
+      if not (whole and number between 1 and 2147483647) then expected := 'an integer from 1 to 2147483647'; end if;
     when 'max_dims' then
-      if not (kind = 'null' or (whole and number >= 0)) then expected := 'null or an integer >= 0'; end if;
-    when 'var_prior', 'edge_threshold', 'specificity_alpha' then
+      if not (kind = 'null' or (whole and number between 0 and 2147483647)) then
+        expected := 'null or an integer from 0 to 2147483647';
+      end if;
+    when 'var_prior', 'edge_threshold' then
       if not (finite and number >= 0) then expected := 'a finite number >= 0'; end if;
+    when 'specificity_alpha' then
+      if not (finite and number between 0 and 100) then expected := 'a number from 0 to 100'; end if;
     when 'multiplier_min' then
       if not (finite and number between 0 and 1) then expected := 'a number from 0 to 1'; end if;
     when 'multiplier_max' then
       if not (finite and number >= 1) then expected := 'a finite number >= 1'; end if;
     when 'stale_after_hours' then
-      if not (finite and number > 0) then expected := 'a finite number > 0'; end if;
+      if not (finite and number > 0 and number <= 8760000) then expected := 'a number > 0 and <= 8760000'; end if;
     when 'strategy' then
       if value not in ('"blend"', '"most_specific"') then expected := '"blend" or "most_specific"'; end if;
     when 'outcome' then

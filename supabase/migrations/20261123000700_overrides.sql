@@ -44,6 +44,32 @@ comment on function pm_strength.lead(bigint, text, text, jsonb) is
 revoke execute on function pm_strength.lead(bigint, text, text, jsonb) from public, anon, authenticated;
 grant execute on function pm_strength.lead(bigint, text, text, jsonb) to service_role;
 
+-- Beyond these bounds a number is not the same to every reader of JSON, and would hold in one language and
+-- not in another.
+create function pm_strength.only_doubles(scope_subset jsonb) returns boolean
+language sql immutable strict parallel safe
+set search_path = ''
+set extra_float_digits = 1
+as $$
+  select coalesce(bool_and(case
+    when n.number = 0 then true
+    when abs(n.number) between 5e-324 and 9007199254740992 then n.number::double precision::text::numeric = n.number
+    else false
+  end), true)
+  from (
+    select (e.value #>> '{}')::numeric as number
+    from jsonb_each(scope_subset) e
+    where jsonb_typeof(e.value) = 'number'
+    offset 0
+  ) n
+$$;
+comment on function pm_strength.only_doubles(jsonb) is
+  'Whether a double holds each number of a scope subset, whole ones up to 2^53.';
+revoke execute on function pm_strength.only_doubles(jsonb) from public, anon, authenticated;
+grant execute on function pm_strength.only_doubles(jsonb) to service_role;
+
+-- The bounds of numbers keep all that is resolved from them within a double, in any language
+-- (overrides.cases.json).
 create table pm_strength.override_sets (
   id bigint generated always as identity primary key,
   set_id bigint not null default pm_strength.live_set('overrides'),
@@ -61,8 +87,13 @@ create table pm_strength.override_sets (
   ) stored,
   constraint override_sets_category check (action_category in ('entry', 'add', 'trim', 'exit')),
   constraint override_sets_scope check (jsonb_typeof(scope_subset) = 'object'),
-  constraint override_sets_multiplier check (multiplier >= 0 and multiplier < 'infinity'),
-  constraint override_sets_confidence check (confidence_score >= 0 and confidence_score < 'infinity')
+  constraint override_sets_dimensions check (dimensions <= 64),
+  constraint override_sets_numbers check (
+    not jsonb_path_exists(scope_subset, '$.* ? (@.type() == "number")') or pm_strength.only_doubles(scope_subset)
+  ),
+  constraint override_sets_multiplier check (multiplier = 0 or multiplier between 1e-6 and 1e6),
+  constraint override_sets_confidence check (confidence_score = 0 or confidence_score between 1e-12 and 1),
+  constraint override_sets_updated check (last_updated_at between '2000-01-01Z' and '9999-12-31Z')
 );
 comment on table pm_strength.override_sets is 'The overrides of every set: the live one, the one before, and those being staged.';
 comment on column pm_strength.override_sets.set_id is 'The materialization that published, or is staging, the set.';

@@ -21,6 +21,7 @@ declare
   bits constant bigint := pm_strength.group_bits(live.set_id, pattern_key, action_category);
   context jsonb;
   terms bigint[];
+  too_large boolean;
   leads bigint[];
   as_of timestamptz;
   found record;
@@ -30,25 +31,25 @@ declare
 begin
   -- pm_strength.lead, for every override that could hold
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
-    array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits))
-  into context, terms
+    array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits)),
+    coalesce(bool_or(abs(case when jsonb_typeof(e.value) = 'number' then e.value::numeric end) > 9007199254740992), false)
+  into context, terms, too_large
   from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
   where jsonb_typeof(e.value) in ('number', 'boolean') or (jsonb_typeof(e.value) = 'string' and e.value <> '""');
 
   -- every pair of a thousand dimensions would take longer than comparing them with all overrides
-  if cardinality(terms) <= 200 or terms is null then
+  if too_large then
+    -- not the same number in every language: nothing can hold
+    leads := '{}';
+  elsif cardinality(terms) <= 200 or terms is null then
     select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || bits into leads
     -- "<=": two dimensions may have the same 64 bits
     from unnest(terms) a (term) join unnest(terms) b (term) on a.term <= b.term;
   end if;
 
   with matched as materialized (
-    -- power() raises an error where it overflows; a weight without bounds is told from all others below
-    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions, case
-      when o.confidence_score = 0 then 0
-      when alpha * ln(o.dimensions + 1) > 709 then 'Infinity'
-      else o.confidence_score * power(o.dimensions + 1, alpha)
-    end as weight
+    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions,
+      o.confidence_score * power(o.dimensions + 1, alpha) as weight
     from (
       -- found by its bits alone: the "offset" keeps the planner from another index, which it would take
       -- while its statistics know nothing of a new set
@@ -95,11 +96,11 @@ begin
   end;
 
   reason := case
-    when coalesce(pattern_key, '') = '' or coalesce(action_category, '') = '' then 'bad_input'
+    when coalesce(pattern_key, '') = '' or coalesce(action_category, '') = '' or too_large then 'bad_input'
     when as_of < clock_timestamp()
       - (settings ->> 'stale_after_hours')::double precision * interval '1 hour' then 'stale'
     when found.count = 0 then 'no_match'
-    when found.weight in (0, 'Infinity') then 'zero_weight'
+    when found.weight = 0 then 'zero_weight'
     else 'matched'
   end;
   if reason = 'matched' then

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pm_strength import LearningSettings
 from pm_strength.errors import SettingsError
+
+# what SQL and Python must agree on, as JSON text: each reads the numbers itself
+CASES = json.loads(
+    (Path(__file__).parents[2] / "supabase" / "functions" / "_shared" / "settings.cases.json").read_text()
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["settings"])
+def test_the_table_of_cases(case: dict[str, Any]) -> None:
+    if case["wrong"] is None:
+        LearningSettings.from_mapping(json.loads(case["settings"]))
+        return
+    with pytest.raises(SettingsError) as caught:
+        LearningSettings.from_mapping(json.loads(case["settings"]))
+    assert caught.value.key == case["wrong"]
 
 
 def test_defaults_are_the_contracts() -> None:

@@ -6,6 +6,9 @@ import pandas as pd
 
 from .settings import LearningSettings
 
+MIN_MULTIPLIER, MAX_MULTIPLIER = 1e-6, 1e6
+MIN_CONFIDENCE = 1e-12
+
 COLUMNS = (
     "pattern_key",
     "action_category",
@@ -23,22 +26,26 @@ def materialize_overrides(lessons: pd.DataFrame, settings: LearningSettings | No
     support_score * reliability_score`. Of `lessons` it takes the columns pattern_key,
     action_category, scope_subset, edge_raw, support_score, reliability_score and decay_state; where
     there is a `status`, only active lessons count. The result has the columns of `COLUMNS`.
+
+    Both are kept to the bounds of an override (contract section 9), which outcomes in USD can leave: a
+    multiplier is at most 1e6, one below 1e-6 is 0, and so is a confidence below 1e-12.
     """
     settings = settings if settings is not None else LearningSettings()
     chosen = lessons["edge_raw"].astype(float).abs() >= settings.edge_threshold
     if "status" in lessons.columns:
         chosen &= lessons["status"] == "active"
     found = lessons[chosen]
+    multiplier = (1.0 + found["edge_raw"].astype(float)).clip(
+        settings.multiplier_min, min(settings.multiplier_max, MAX_MULTIPLIER)
+    )
+    confidence = found["support_score"].astype(float) * found["reliability_score"].astype(float)
     overrides = pd.DataFrame(
         {
             "pattern_key": found["pattern_key"],
             "action_category": found["action_category"],
             "scope_subset": found["scope_subset"],
-            "multiplier": (1.0 + found["edge_raw"].astype(float)).clip(
-                settings.multiplier_min, settings.multiplier_max
-            ),
-            "confidence_score": found["support_score"].astype(float)
-            * found["reliability_score"].astype(float),
+            "multiplier": multiplier.where(multiplier >= MIN_MULTIPLIER, 0.0),
+            "confidence_score": confidence.where(confidence >= MIN_CONFIDENCE, 0.0),
             "decay_state": found["decay_state"],
         },
         columns=list(COLUMNS),

@@ -84,8 +84,12 @@ def _integer(value: Any) -> bool:
     return _number(value) and float(value) == int(value)
 
 
-def _at_least(low: float, kind: Callable[[object], bool] = _number) -> Callable[[Any], bool]:
-    return lambda value: kind(value) and value >= low
+def _at_least(low: float) -> Callable[[Any], bool]:
+    return lambda value: _number(value) and value >= low
+
+
+def _from_to(low: float, high: float, kind: Callable[[object], bool] = _number) -> Callable[[Any], bool]:
+    return lambda value: kind(value) and low <= value <= high
 
 
 def _strings(value: object) -> bool:
@@ -93,18 +97,29 @@ def _strings(value: object) -> bool:
 
 
 _INTEGERS = ("n_min", "max_dims", "max_lessons")
+# The upper bounds keep what is computed from a valid setting within a double, an integer and a timestamp
+# of Postgres; `settings.cases.json` holds SQL to the same.
+_MAX_INTEGER = 2**31 - 1
+_MAX_ALPHA = 100
+_MAX_STALE_HOURS = 8_760_000
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "n_min": (_at_least(1, _integer), "an integer >= 1"),
+    "n_min": (_from_to(1, _MAX_INTEGER, _integer), f"an integer from 1 to {_MAX_INTEGER}"),
     "var_prior": (_at_least(0), "a finite number >= 0"),
     "edge_threshold": (_at_least(0), "a finite number >= 0"),
-    "multiplier_min": (lambda v: _number(v) and 0 <= v <= 1, "a number from 0 to 1"),
+    "multiplier_min": (_from_to(0, 1), "a number from 0 to 1"),
     "multiplier_max": (_at_least(1), "a finite number >= 1"),
-    "specificity_alpha": (_at_least(0), "a finite number >= 0"),
+    "specificity_alpha": (_from_to(0, _MAX_ALPHA), f"a number from 0 to {_MAX_ALPHA}"),
     "strategy": (lambda v: v in STRATEGIES, "'blend' or 'most_specific'"),
     "outcome": (lambda v: v in OUTCOMES, "'rr', 'roi' or 'pnl_usd'"),
     "scope_dims": (lambda v: v is None or _strings(v), "null or a list of dimension names"),
-    "max_dims": (lambda v: v is None or _at_least(0, _integer)(v), "null or an integer >= 0"),
-    "max_lessons": (_at_least(1, _integer), "an integer >= 1"),
-    "stale_after_hours": (lambda v: _number(v) and v > 0, "a finite number > 0"),
+    "max_dims": (
+        lambda v: v is None or _from_to(0, _MAX_INTEGER, _integer)(v),
+        f"null or an integer from 0 to {_MAX_INTEGER}",
+    ),
+    "max_lessons": (_from_to(1, _MAX_INTEGER, _integer), f"an integer from 1 to {_MAX_INTEGER}"),
+    "stale_after_hours": (
+        lambda v: _number(v) and 0 < v <= _MAX_STALE_HOURS,
+        f"a number > 0 and <= {_MAX_STALE_HOURS}",
+    ),
 }

@@ -71,7 +71,8 @@ create temp table decided_functions (name text primary key, authenticated boolea
 insert into decided_functions (name, authenticated, service_role)
 select name, false, true from unnest(array[
   'pm_strength.assert_queue', 'pm_strength.assert_running', 'pm_strength.bury', 'pm_strength.dead_sets',
-  'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.lead', 'pm_strength.slot',
+  'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.lead', 'pm_strength.only_doubles',
+  'pm_strength.slot',
   'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_claim_trades',
   'public.pm_strength_commit_trades',
   'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',

@@ -18,7 +18,7 @@ from (values
 ) bad (key, value);
 
 select throws_matching(
-  $$ execute set_settings('{"n_min": 0}') $$, 'n_min: expected an integer >= 1, got 0', 'the key is named'
+  $$ execute set_settings('{"n_min": 0}') $$, 'n_min: expected an integer from 1 to 2147483647, got 0', 'the key is named'
 );
 select throws_matching($$ execute set_settings('[]') $$, 'settings: expected a JSON object', 'so is a wrong shape');
 
