@@ -135,9 +135,10 @@ comment on function public.pm_strength_sweep(text, text, integer) is
 revoke execute on function public.pm_strength_sweep(text, text, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_sweep(text, text, integer) to service_role;
 
--- Where the sweep cannot look at a strand in the time that a call has, not even at it alone, the strand
--- becomes a dead letter and the sweep goes on behind it. SECURITY DEFINER: reads the bot's table.
-create function public.pm_strength_set_aside(kind text, after_id text, reason text) returns text
+-- Where the sweep cannot look at a strand in the time that a call has, not even at it alone, because of all
+-- that its trade holds, the strand becomes a dead letter and the sweep goes on behind it. Null where the
+-- trade is small: then something else holds the database up. SECURITY DEFINER: reads the bot's table.
+create function public.pm_strength_set_aside(kind text, after_id text) returns text
 language plpgsql security definer
 set search_path = ''
 set enable_seqscan = off
@@ -145,27 +146,35 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
-  next record;
+  next_id text;
+  weight jsonb;
 begin
-  select s.id, s.bytes into next from pm_strength.strands s
-  where s.native_kind in ('pm_action', 'position_closed') and s.kind = pm_strength_set_aside.kind
-    and s.id > after_id collate "C"
-  order by s.id
-  limit 1;
-  if found then
-    perform pm_strength.bury(
-      'pm_strength_trades', next.id, null, 'failed',
-      format('%s (its content takes %s bytes on disk)', pm_strength_set_aside.reason, next.bytes),
-      jsonb_build_object('strand_id', next.id)
-    );
+  if kind = 'position_closed' then
+    select s.id into next_id from pm_strength.strands s
+    where s.native_kind = 'position_closed' and s.id > after_id collate "C" order by s.id limit 1;
+  else
+    select s.id into next_id from pm_strength.strands s
+    where s.native_kind = 'pm_action' and s.id > after_id collate "C" order by s.id limit 1;
   end if;
-  return next.id;
+  weight := public.pm_strength_weigh_trade(next_id);
+  if (weight ->> 'bytes')::bigint <= 8388608 then
+    return null;
+  end if;
+  perform pm_strength.bury(
+    'pm_strength_trades', next_id, null, 'failed',
+    format(
+      'trade: expected strands that the sweep can look at in one call, got %s with %s MB on disk',
+      weight ->> 'strands', round((weight ->> 'bytes')::numeric / 1048576, 1)
+    ),
+    jsonb_build_object('strand_id', next_id)
+  );
+  return next_id;
 end
 $$;
-comment on function public.pm_strength_set_aside(text, text, text) is
-  'Makes the strand of a kind that follows after_id a dead letter; returns its id.';
-revoke execute on function public.pm_strength_set_aside(text, text, text) from public, anon, authenticated;
-grant execute on function public.pm_strength_set_aside(text, text, text) to service_role;
+comment on function public.pm_strength_set_aside(text, text) is
+  'Makes the strand of a kind that follows after_id a dead letter if its trade is large; returns its id, else null.';
+revoke execute on function public.pm_strength_set_aside(text, text) from public, anon, authenticated;
+grant execute on function public.pm_strength_set_aside(text, text) to service_role;
 
 -- Those that have a message are left alone, but for a close that waits for its next try while its
 -- actions are there: that try is due now. "offset 0" keeps the question to those that wait.

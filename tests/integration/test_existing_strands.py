@@ -13,6 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from pm_strength.connection import Connection
+from pm_strength.errors import StackError
 from pm_strength.local.migrations import migrate
 from pm_strength.local.stack import Stack
 from pm_strength.store import Store
@@ -33,6 +34,13 @@ TABLES = {
     "text id, text trade_id, no default time": """
         create table public.ad_strands (
           id text primary key, kind text, module text, trade_id text, content jsonb, created_at timestamptz
+        )""",
+    "enums": """
+        create type mine as enum ('dm', 'pm');
+        create type said as enum ('note', 'position_closed', 'pm_action');
+        create table public.ad_strands (
+          id uuid primary key default gen_random_uuid(), module mine, kind said, content jsonb,
+          created_at timestamptz default now()
         )""",
     "json content and plain timestamps": """
         create table public.ad_strands (
@@ -139,6 +147,24 @@ def test_the_function_inserts_into_it(existing: tuple[str, dict[str, str]]) -> N
         rows = connection.execute("select id::text from ad_strands").fetchall()
         assert rows == [(str(strand_id),)]
         assert connection.execute("select count(*) from pgmq.q_pm_strength_trades").fetchone() == (1,)
+
+
+def test_an_enum_without_our_kinds_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    stack = Stack(tmp_path / "stack", pg_bin=None)
+    variables = stack.up(migrate_schema=False).variables()
+    try:
+        with psycopg.connect(variables["DB_URL"], autocommit=True) as connection:
+            connection.execute("create type said as enum ('note', 'position_closed')")
+            connection.execute(
+                "create table ad_strands "
+                "(id text, kind said, module text, content jsonb, created_at timestamptz)"
+            )
+        with pytest.raises(StackError) as caught:
+            migrate(variables["DB_URL"])
+    finally:
+        stack.down(purge=True)
+    assert "ad_strands.kind: expected a type that has 'pm_action', got the enum said" in str(caught.value)
+    assert "alter type said add value 'pm_action';" in str(caught.value)
 
 
 def trade(row: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ import pytest
 
 from pm_strength.local.keys import role_token, sign
 
+from .conftest import Database
+
 READ = {"app_metadata": {"pm_strength": "read"}}
 READABLE = ("pm_overrides", "learning_lessons", "learning_runs", "learning_settings")
 PRIVATE = ("ad_strands", "pattern_trade_events", "pm_dead_letters", "pm_retention")
@@ -121,3 +123,51 @@ def test_the_api_description_shows_anon_nothing_of_ours(client: httpx.Client, to
     answer = client.get("/", headers={"Authorization": f"Bearer {tokens['anon']}"})
     shown = [path for path in answer.json().get("paths", {}) if "pm_" in path or "learning" in path]
     assert shown == []
+
+
+def test_estimates_tell_nobody_what_is_there(
+    client: httpx.Client, tokens: dict[str, str], db: Database
+) -> None:
+    """`count=planned` answers from statistics, which row level security does not cover."""
+    for rows, table in ((3000, "override"), (3000, "lesson")):
+        values = "1.5, 0.5" if table == "override" else "40, '{}'"
+        columns = "multiplier, confidence_score" if table == "override" else "n, stats"
+        db.execute(
+            f"insert into pm_strength.{table}_sets "
+            f"(set_id, pattern_key, action_category, scope_subset, {columns}) "
+            f"select 0, 'p' || n % 5, 'entry', jsonb_build_object('rank', n), {values} "
+            f"from generate_series(1, {rows}) n".encode()
+        )
+        db.execute(f"vacuum analyze pm_strength.{table}_sets".encode())
+    db.execute(
+        "insert into learning_runs (kind, status, finished_at, settings) "
+        "select 'mine', 'succeeded', now(), '{}' from generate_series(1, 500)"
+    )
+    db.execute("vacuum analyze learning_runs")
+    db.execute("vacuum analyze learning_settings")
+
+    def estimate(table: str, column: str, condition: str) -> str:
+        headers = {"Authorization": f"Bearer {tokens['plain user']}", "Prefer": "count=planned"}
+        answer = client.get(f"/{table}", params={column: condition, "limit": 1}, headers=headers)
+        assert answer.json() == []
+        return answer.headers["content-range"]
+
+    for table, column, there, missing in (
+        *((name, "pattern_key", "p1", "q") for name in ("pm_overrides", "learning_lessons")),
+        *((name, "action_category", "entry", "add") for name in ("pm_overrides", "learning_lessons")),
+        *(
+            (name, "scope_subset", '{"rank":1}', '{"mood":1}')
+            for name in ("pm_overrides", "learning_lessons")
+        ),
+        ("pm_overrides", "multiplier", "1.5", "0.5"),
+        ("pm_overrides", "id", "1", "999999999"),
+        ("learning_lessons", "n", "40", "41"),
+        ("learning_lessons", "status", "active", "retired"),
+        ("learning_runs", "kind", "mine", "materialize"),
+        ("learning_runs", "status", "succeeded", "failed"),
+        ("learning_settings", "module", "pm", "other"),
+    ):
+        verbs = ["eq", "neq"] if table == "learning_settings" else ["eq", "neq", "gt", "lte"]
+        for verb in verbs if column != "scope_subset" else ["eq", "cs", "cd"]:
+            found = {estimate(table, column, f"{verb}.{value}") for value in (there, missing)}
+            assert len(found) == 1, (table, column, verb, found)

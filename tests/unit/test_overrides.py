@@ -42,3 +42,12 @@ def test_retired_lessons_make_none() -> None:
 
 def test_no_lessons_make_no_overrides() -> None:
     assert materialize_overrides(pd.DataFrame(columns=list(lesson(1.0)))).empty
+
+
+def test_multipliers_and_confidences_keep_to_their_bounds() -> None:
+    """Outcomes in USD have edges and variances of any size."""
+    wide = LearningSettings(multiplier_min=0, multiplier_max=1e300)
+    rows = [lesson(1e9), lesson(-1 + 1e-9), lesson(-1e9), lesson(1.0, reliability_score=1e-13)]
+    overrides = materialize_overrides(pd.DataFrame(rows), wide)
+    assert overrides["multiplier"].tolist() == [1e6, 0.0, 0.0, 2.0]
+    assert overrides["confidence_score"].tolist() == [0.2, 0.2, 0.2, 0.0]

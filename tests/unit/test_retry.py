@@ -2,7 +2,7 @@
 
 import pytest
 
-from pm_strength.errors import PermanentStoreError, TransientStoreError
+from pm_strength.errors import PermanentStoreError, TooMuchError, TransientStoreError
 from pm_strength.retry import MAX_DELAY_SECONDS, classify, delay_seconds
 
 TRANSIENT = [
@@ -63,6 +63,11 @@ def test_no_try_will_help(status: int, code: str | None) -> None:
     error = classify(status, code, "It said no.")
     assert isinstance(error, PermanentStoreError)
     assert (error.status, error.code) == (status, code)
+
+
+@pytest.mark.parametrize("code", ["57014", "53200", "54000"])
+def test_what_is_too_much_for_one_call_is_told_apart(code: str) -> None:
+    assert isinstance(classify(500, code, "It said no."), TooMuchError)
 
 
 @pytest.mark.parametrize("code", ["PGRST202", "PGRST204", "PGRST205"])

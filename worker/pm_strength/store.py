@@ -121,10 +121,9 @@ class Store:
                 yield int(page["found"])
 
     def _set_aside(self, kind: str, after_id: str, error: TooMuchError) -> str:
-        reason = "strand: expected one that the sweep can look at in one call"
-        strand_id = self._api.rpc("pm_strength_set_aside", kind=kind, after_id=after_id, reason=reason)
+        strand_id = self._api.rpc("pm_strength_set_aside", kind=kind, after_id=after_id)
         if strand_id is None:
-            # it is small, so something else holds the database up
+            # its trade is small: something else holds the database up
             raise error
         return str(strand_id)
 

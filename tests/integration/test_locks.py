@@ -1,0 +1,75 @@
+"""No lock that somebody holds breaks a bot's insert, or makes it wait for long."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+
+from pm_strength.store import Store
+
+from .conftest import Database, Drain
+
+ACTION = {"pattern_key": "p", "action_category": "entry", "scope": {"rank": 1}}
+
+
+def close(trade_id: str) -> dict[str, Any]:
+    content = {"trade_summary": {"rr": 1.0, "exit_timestamp": "2026-01-05T10:00:00Z"}}
+    return {
+        "id": str(uuid.uuid4()),
+        "module": "pm",
+        "kind": "position_closed",
+        "trade_id": trade_id,
+        "content": content,
+    }
+
+
+def action(trade_id: str) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "module": "pm",
+        "kind": "pm_action",
+        "trade_id": trade_id,
+        "content": ACTION,
+    }
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "lock table pgmq.q_pm_strength_trades in access exclusive mode",
+        "lock table pgmq.q_pm_strength_trades in share mode",
+        "lock table pgmq.meta in access exclusive mode",
+        "lock table pgmq.q_pm_strength_trades, pgmq.a_pm_strength_trades, pm_dead_letters, "
+        "pattern_trade_events, learning_runs, pm_strength.live_sets in access exclusive mode",
+    ],
+)
+def test_a_strand_is_stored_and_learned_from_under_every_lock(
+    store: Store, db: Database, drain: Drain, variables: dict[str, str], lock: str
+) -> None:
+    trade_id = str(uuid.uuid4())
+    with psycopg.connect(variables["DB_URL"]) as holder:
+        holder.execute(lock.encode())
+        # through the API a call that waited for the lock would be cut after 8 s, and its strands undone
+        assert store.insert_strands([action(trade_id), close(trade_id)]) == 2
+        holder.rollback()
+    drain()
+    row = db.execute("select count(*) from pattern_trade_events where trade_id = %s", (trade_id,)).fetchone()
+    assert row == (1,)
+
+
+def test_an_update_that_closes_a_trade_is_kept_too(
+    store: Store, db: Database, drain: Drain, variables: dict[str, str]
+) -> None:
+    trade_id = str(uuid.uuid4())
+    row = close(trade_id)
+    store.insert_strands([action(trade_id), row | {"kind": "draft"}])
+    with psycopg.connect(variables["DB_URL"]) as holder:
+        holder.execute("lock table pgmq.q_pm_strength_trades in access exclusive mode")
+        db.execute("set statement_timeout = '8s'")
+        db.execute("update ad_strands set kind = 'position_closed' where id = %s", (row["id"],))
+        holder.rollback()
+    drain()
+    assert db.execute("select count(*) from pattern_trade_events").fetchone() == (1,)

@@ -1,0 +1,85 @@
+"""What is claimed is read in parts, and what cannot be read is set aside alone."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from pm_strength.claim import HEAVY_BYTES, read_in_parts
+from pm_strength.errors import TooMuchError
+from pm_strength.store import Store
+
+Row = dict[str, Any]
+
+
+class Shelf:
+    """A store that reads at most `fits` trades a page, and takes too long over any that is `heavy`."""
+
+    def __init__(self, fits: int = 1000, heavy: dict[str, int] = {}, slow_above: int = 1000) -> None:  # noqa: B006
+        self.fits, self.heavy, self.slow_above = fits, heavy, slow_above
+        self.asked: list[int] = []
+        self.letters: list[tuple[Any, ...]] = []
+
+    def read_trades(self, strand_ids: list[str]) -> Row:
+        self.asked.append(len(strand_ids))
+        if len(strand_ids) > self.slow_above or any(name in self.heavy for name in strand_ids):
+            raise TooMuchError("canceling statement due to statement timeout", code="57014")
+        return {"read": min(self.fits, len(strand_ids)), "strands": [], "events": []}
+
+    def weigh_trade(self, strand_id: str) -> Row:
+        return {"strands": 7, "bytes": self.heavy.get(strand_id, 100)}
+
+    def dead_letter(self, *arguments: Any) -> None:
+        self.letters.append(arguments)
+
+
+def claimed(count: int) -> list[Row]:
+    return [{"msg_id": number, "message": {"strand_id": f"s{number}"}} for number in range(count)]
+
+
+def read(shelf: Shelf, messages: list[Row]) -> list[list[int]]:
+    parts = read_in_parts(cast(Store, shelf), messages)
+    return [[entry["msg_id"] for entry in part] for part, _ in parts]
+
+
+def test_what_fits_is_read_at_once() -> None:
+    shelf = Shelf()
+    assert read(shelf, claimed(5)) == [[0, 1, 2, 3, 4]]
+    assert shelf.asked == [5]
+
+
+def test_a_page_that_ends_early_is_followed_by_the_rest() -> None:
+    assert read(Shelf(fits=2), claimed(5)) == [[0, 1], [2, 3], [4]]
+
+
+def test_what_takes_too_long_is_asked_for_by_halves() -> None:
+    shelf = Shelf(slow_above=3)
+    assert sorted(id for part in read(shelf, claimed(10)) for id in part) == list(range(10))
+    assert shelf.asked[:3] == [10, 5, 2]
+    assert shelf.letters == []
+
+
+def test_one_that_is_too_heavy_is_set_aside_alone_and_the_others_go_on() -> None:
+    beats: list[int] = []
+    shelf = Shelf(heavy={"s3": HEAVY_BYTES + 1, "s4": 60 * 2**20})
+    parts = read_in_parts(cast(Store, shelf), claimed(9), lambda: beats.append(1))
+    assert sorted(entry["msg_id"] for part, _ in parts for entry in part) == [0, 1, 2, 5, 6, 7, 8]
+    assert [letter[:2] for letter in shelf.letters] == [("pm_strength_trades", 3), ("pm_strength_trades", 4)]
+    assert shelf.letters[1][2].startswith(
+        "trade: expected strands that can be read in one call, got 7 with 60.0 MB on disk"
+    )
+    assert beats, "a worker that waits for time-outs is alive"
+
+
+def test_a_small_trade_is_never_set_aside_because_the_database_is_slow() -> None:
+    shelf = Shelf(heavy={"s0": HEAVY_BYTES})
+    with pytest.raises(TooMuchError):
+        read(shelf, claimed(1))
+    assert shelf.letters == []
+
+
+def test_a_message_that_names_no_strand_needs_no_reading() -> None:
+    shelf = Shelf()
+    assert read(shelf, [{"msg_id": 7, "message": None}]) == [[7]]
+    assert shelf.asked == []
