@@ -396,3 +396,44 @@ def test_the_sources_own_query_works_from_any_client(
             event["pattern_key"], event["action_category"], event["scope"], match_limit=None
         )
         assert {row["id"] for row in rows} == {match["id"] for match in resolution["matches"]}
+
+
+def test_a_run_goes_by_the_settings_that_it_records(
+    store: Store, db: Database, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever changes them while it begins."""
+    store.write_settings("pm", {"n_min": 5, "edge_threshold": 0.1})
+    insert(store, strands.trades(60))
+    drain()
+    begin = Store.begin_run
+
+    def meddle(self: Store, *arguments: Any) -> Any:
+        run = begin(self, *arguments)
+        self.write_settings("pm", {"n_min": 50, "edge_threshold": 5})
+        return run
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "begin_run", meddle)
+        mined = learning.mine(store)
+        store.write_settings("pm", {"n_min": 5, "edge_threshold": 0.1})
+        materialized = learning.materialize(store)
+    assert materialized is not None
+    recorded = {run["id"]: run["settings"] for run in store.runs(2)}
+    assert {settings["n_min"] for settings in recorded.values()} == {5}
+    assert min(row["n"] for row in read(db, "select n from learning_lessons")) < 50
+    assert mined.lessons
+    assert materialized.overrides
+
+
+def test_a_materialization_follows_the_settings_of_now(store: Store, db: Database, drain: Drain) -> None:
+    store.write_settings("pm", {"n_min": 5})
+    insert(store, strands.trades(60))
+    drain()
+    learn(store)
+    settings = {"n_min": 500, "edge_threshold": 0.2, "multiplier_min": 0.8, "multiplier_max": 1.1}
+    store.write_settings("pm", settings)
+    assert learning.materialize(store) is not None
+    edges = read(db, "select stats -> 'edge_raw' as edge from learning_lessons where status = 'active'")
+    wanted = [min(1.1, max(0.8, 1 + row["edge"])) for row in edges if abs(row["edge"]) >= 0.2]
+    got = [row["multiplier"] for row in read(db, "select multiplier from pm_overrides")]
+    assert sorted(got) == pytest.approx(sorted(wanted), rel=1e-12)

@@ -67,10 +67,11 @@ def mine(store: Store, module: str = "pm", progress: Progress = silent) -> RunRe
     Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
     and `SupersededRunError` if a newer run was published first.
     """
-    run = _begin(store, module, "mine")
+    raw = store.settings_row(module)
+    run = _begin(store, module, "mine", raw)
     assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
     with _failing(store, run["run_id"]):
-        settings = store.settings(module)
+        settings = LearningSettings.from_mapping(raw)
         rows: list[Row] = []
         for page in store.read_events(module, run["horizon"]):
             rows.extend(page)
@@ -101,11 +102,12 @@ def materialize(store: Store, module: str = "pm", progress: Progress = silent) -
 
     Returns None if nothing was ever mined. Raises as `mine` does.
     """
-    run = _begin(store, module, "materialize")
+    raw = store.settings_row(module)
+    run = _begin(store, module, "materialize", raw)
     if run is None:
         return None
     with _failing(store, run["run_id"]):
-        settings = store.settings(module)
+        settings = LearningSettings.from_mapping(raw)
         rows: list[Row] = []
         for page in store.read_lessons(run["base_set_id"]):
             rows.extend(page)
@@ -124,9 +126,9 @@ def materialize(store: Store, module: str = "pm", progress: Progress = silent) -
     return RunReport(run_id=run["run_id"], kind="materialize", **summary)
 
 
-def _begin(store: Store, module: str, kind: str) -> Row | None:
-    # The row is recorded as it is, so that a run which fails for its settings shows them.
-    raw = store.settings_row(module)
+def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
+    # Read once: what is recorded is what the run goes by, whoever changes the settings meanwhile. A row
+    # that is invalid is recorded as it is, so that a run which fails for its settings shows them.
     try:
         recorded = LearningSettings.from_mapping(raw).to_dict()
     except PmStrengthError:
