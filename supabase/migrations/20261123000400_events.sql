@@ -61,6 +61,7 @@ create function public.pm_strength_read_events(
 ) returns jsonb
 language sql stable
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off

@@ -107,6 +107,7 @@ create function public.pm_strength_stage_retired(run_id bigint, after_id bigint,
 returns bigint
 language plpgsql
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -150,6 +151,7 @@ create function public.pm_strength_read_lessons(set_id bigint, after_id bigint, 
 returns jsonb
 language plpgsql stable
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off

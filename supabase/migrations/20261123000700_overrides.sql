@@ -180,6 +180,7 @@ create function public.pm_strength_read_overrides(
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off

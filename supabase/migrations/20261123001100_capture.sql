@@ -38,10 +38,12 @@ grant execute on function public.pm_strength_claim_trades(integer, integer, inte
 -- would first be built. SECURITY DEFINER: reads the bot's table.
 -- Each look-up is one by one ("offset 0") and by index, whatever the planner knows of the tables: while a
 -- table is small, or its statistics are from when it was, it would rather read all of it, which takes
--- longer with every strand.
+-- longer with every strand. What the settings rule out counts as very costly, for which Postgres would
+-- compile the plan: that takes longer than all the rest.
 create function public.pm_strength_read_trades(strand_ids text[], max_bytes bigint default 8388608) returns json
 language plpgsql stable security definer
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
 as $$
@@ -188,6 +190,7 @@ grant execute on function public.pm_strength_read_trades(text[], bigint) to serv
 create function public.pm_strength_weigh_trade(strand_id text) returns jsonb
 language sql stable security definer
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 as $$
   select jsonb_build_object('strands', count(*), 'bytes', coalesce(sum(a.bytes), 0))
@@ -218,6 +221,7 @@ create function public.pm_strength_commit_trades(
 ) returns jsonb
 language plpgsql security definer
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
 as $$

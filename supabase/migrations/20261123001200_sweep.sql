@@ -7,6 +7,7 @@
 create function pm_strength.has_new_action(trade_key text) returns boolean
 language plpgsql stable
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
 as $$
@@ -45,6 +46,7 @@ revoke execute on function pm_strength.has_new_action(text) from public, anon, a
 create function public.pm_strength_sweep(kind text, after_id text, page_size integer) returns jsonb
 language plpgsql security definer
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -141,6 +143,7 @@ grant execute on function public.pm_strength_sweep(text, text, integer) to servi
 create function public.pm_strength_set_aside(kind text, after_id text) returns text
 language plpgsql security definer
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off

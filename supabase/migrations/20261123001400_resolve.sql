@@ -12,6 +12,7 @@ create function pm_strength.resolve_one(
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
