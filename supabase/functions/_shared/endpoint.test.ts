@@ -24,7 +24,7 @@ for (const name of NAMES) {
       [post("{}", { "content-type": "text/plain" }), 415],
       [post("{}", { "content-type": "" }), 415],
       [post("{"), 400],
-      [post("[".repeat(100_000) + "]".repeat(100_000)), name === "learning" ? 413 : 400],
+      [post("[".repeat(100_000)), name === "learning" ? 413 : 400],
       [post('{"a": "' + "x".repeat(9_000_000) + '"}'), 413],
     ];
     await logged(async () => {

@@ -4,7 +4,7 @@
 import { type Caller, identify } from "./auth.ts";
 import { type Environment, EnvironmentError, readEnvironment } from "./environment.ts";
 import { forbidden, HttpError } from "./errors.ts";
-import { parseJson } from "./json.ts";
+import { parseJson } from "./json_reader.ts";
 
 export type Call = { caller: Caller; body: unknown; environment: Environment; url: URL };
 /** `failure` is what went wrong although there is an answer; it goes to the log. */
@@ -82,9 +82,8 @@ const bodyOf = async (request: Request, route: Route): Promise<unknown> => {
   }
   try {
     return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    const why = error instanceof RangeError ? "nested too deeply" : "not JSON in UTF-8";
-    throw new HttpError(400, "bad_json", `The body is ${why}.`);
+  } catch {
+    throw new HttpError(400, "bad_json", "The body is not JSON in UTF-8.");
   }
 };
 

@@ -1,6 +1,8 @@
 // What the functions are told by their environment. SUPABASE_* is there on every project; the rest are
 // secrets that the project's owner sets (`supabase secrets set`).
 
+import { parseJson } from "./json_reader.ts";
+
 export type Environment = {
   url: string;
   /** A key with the rights of service_role. */
@@ -72,7 +74,7 @@ const jwks = (text: string | undefined): Environment["jwks"] => {
 const parsed = (name: string, text: string | undefined): object | null => {
   if (!text) return null;
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text);
     if (typeof value === "object") return value;
   } catch {
     // what it holds may be secret, so it is not shown

@@ -1,6 +1,8 @@
 // For tests: a function's handler as its index.ts gives it to Deno.serve, in an environment and with a
 // database of the test's own.
 
+import { parseJson } from "./json_reader.ts";
+
 export type Handler = (request: Request) => Promise<Response>;
 export type Seen = { url: URL; method: string; headers: Headers; body: unknown };
 
@@ -48,7 +50,7 @@ export const withNetwork = async (
       url: new URL(request.url),
       method: request.method,
       headers: request.headers,
-      body: text ? JSON.parse(text) : undefined,
+      body: text ? parseJson(text) : undefined,
     };
     seen.push(one);
     return await answer(one);

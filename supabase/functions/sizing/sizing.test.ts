@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Resolution } from "../_shared/database.ts";
-import { parseJson } from "../_shared/json.ts";
+import { parseJson } from "../_shared/json_reader.ts";
 import { handlerOf, logged, post, type Seen, withNetwork, withoutNetwork } from "../_shared/testing.ts";
 import { answerOf, readItem } from "./sizing.ts";
 
@@ -65,12 +65,54 @@ for (
 
 Deno.test("a scope is what an override could have of it", () => {
   const scope = parseJson(`{"a": "x", "b": 1.0, "c": false, "d": null, "e": "", "f": [1], "g": {"h": 1},
-    "i": 9007199254740993, "j": 1e400, "k": 1e-400, "l": "\\u0000", "m\\ud800": 1, "__proto__": "p"}`);
+    "i": 9007199254740992, "j": 0.12345678901234567890, "k": 1e-400, "l": "\\u0000", "m\\ud800": 1, "__proto__": "p"}`);
   const read = readItem({ ...KEY, scope }).request!;
-  assert.equal(JSON.stringify(read.scope), '{"a":"x","b":1,"c":false,"i":9007199254740993,"__proto__":"p"}');
+  assert.equal(
+    JSON.stringify(read.scope),
+    '{"a":"x","b":1,"c":false,"i":9007199254740992,"j":0.12345678901234567890,"__proto__":"p"}',
+  );
   for (const none of [null, undefined, "x", [1], 5]) {
     assert.deepEqual(readItem({ ...KEY, scope: none }).request?.scope, {});
   }
+});
+
+for (
+  const [scope, path] of [
+    ['{"ok": 9007199254740992, "rank": 9007199254740993}', ["scope", "rank"]],
+    ['{"rank": -9007199254740993.0}', ["scope", "rank"]],
+    ['{"rank": 1e20}', ["scope", "rank"]],
+    ['{"rank": 1e400}', ["scope", "rank"]],
+    [`{"rank": 1.${"5".repeat(16_500)}}`, ["scope", "rank"]],
+    [`{"rank": ["x", {"a": ${"9".repeat(401)}}]}`, ["scope", "rank", 1, "a"]],
+    [`${'{"a":'.repeat(300)}1${"}".repeat(300)}`, []],
+    [`${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`, []],
+  ] as [string, (string | number)[]][]
+) {
+  Deno.test(`a scope of ${scope.slice(0, 40)} is bad input, alone in its batch`, async () => {
+    const handler = await handlerOf("sizing");
+    const good = JSON.stringify({ ...KEY, size_frac: 0.1 });
+    const bad = `{"pattern_key": "p", "action_category": "entry", "size_frac": 0.1, "scope": ${scope}}`;
+    await withNetwork(batch, async () => {
+      await logged(async () => {
+        const answer = await handler(post(`[${good}, ${bad}, ${good}]`));
+        assert.deepEqual([answer.status, answer.headers.get("x-pm-strength")], [200, null]);
+        const answers = await answer.json();
+        assert.deepEqual(answers.map(({ reason }: Row) => reason), ["matched", "bad_input", "matched"]);
+        assert.deepEqual(answers[1].issues.map(({ path }: Row) => path), [path]);
+        assert.match(answers[1].error, /expected/);
+        assert.deepEqual([answers[1].strength, answers[1].size_frac], [1, 0.1]);
+      });
+    });
+  });
+}
+
+Deno.test("of a long number and a long key an answer shows the beginning", () => {
+  const long = `9${"0".repeat(1000)}1`;
+  const key = "k".repeat(100_000);
+  const inner = Array(500).fill(long).join(",");
+  const { issues } = readItem(parseJson(`{"scope": {"${key}": [${inner}]}}`));
+  assert.equal(issues.length, 100);
+  assert.ok(JSON.stringify(issues).length < 100_000);
 });
 
 for (

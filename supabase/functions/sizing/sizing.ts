@@ -5,16 +5,20 @@ import { z } from "zod";
 import type { Resolution, ResolveRequest } from "../_shared/database.ts";
 import type { Issue } from "../_shared/errors.ts";
 import { expected, issuesOf } from "../_shared/fields.ts";
-import { finite, isObject, LongNumber, shown, unstorable } from "../_shared/json.ts";
+import { isObject, shown, unstorable } from "../_shared/json.ts";
+import { finite, isBeyondIntegers, LongNumber, Unreadable } from "../_shared/numbers.ts";
 import {
   canonicalActionCategory,
   generateCanonicalPatternKey,
   PatternKeyError,
 } from "../_shared/patterns.ts";
+import { MAX_DEPTH, shownKey, walk } from "../_shared/walk.ts";
 
 export const MAX_REQUESTS = 1000;
 const SIZED = ["entry", "add"];
 const STRATEGIES = ["blend", "most_specific"];
+// A request may hold a million fields; nobody reads as many issues.
+const MAX_ISSUES = 100;
 
 type Row = Record<string, unknown>;
 /** A request that can be resolved, or what is wrong with it; the size is worked out either way. */
@@ -48,13 +52,15 @@ export const readItem = (value: unknown): Item => {
     before: row.size_frac,
     skew: finite(row.exposure_skew) ?? 1,
   };
+  const refused = (issues: Issue[]) => ({ request: null, issues: issues.slice(0, MAX_ISSUES), size });
+  const unreadable = unreadableIssues(value);
+  if (unreadable.length > 0) return refused(unreadable);
   const checked = fields.safeParse(value);
-  if (!checked.success) {
-    const issues = issuesOf(checked.error);
-    return { request: null, issues, size };
-  }
+  if (!checked.success) return refused(issuesOf(checked.error));
   const key = keyOf(row, category);
-  if ("issues" in key) return { request: null, issues: key.issues, size };
+  if ("issues" in key) return refused(key.issues);
+  const beyond = beyondIssues(row.scope);
+  if (beyond.length > 0) return refused(beyond);
   const request = {
     ...key,
     scope: dimensionsOf(row.scope),
@@ -65,7 +71,7 @@ export const readItem = (value: unknown): Item => {
 
 /** What one item is answered; without a resolution the strength is 1, for the reason given. */
 export const answerOf = (item: Item, resolution: Resolution | null, otherwise = "bad_input"): Row => {
-  const strength = resolution?.multiplier ?? 1;
+  const strength = finite(resolution?.multiplier) ?? 1;
   const sized = sizeOf(item.size, strength);
   const issues = [...item.issues, ...sized.issues];
   return {
@@ -127,6 +133,23 @@ const keyOf = (row: Row, category: string | null): Key | { issues: Issue[] } => 
     return { issues: [{ path: name.split("."), message }] };
   }
 };
+
+const unreadableIssues = (value: unknown): Issue[] => {
+  const issues: Issue[] = [];
+  const held = walk(value, (item, path) => {
+    if (!(item instanceof Unreadable) || issues.length >= MAX_ISSUES) return;
+    issues.push({ path: [...path], message: `expected ${item.expected}, got ${item.shown}` });
+  });
+  return held ? issues : [{ path: [], message: `expected at most ${MAX_DEPTH} levels, got more` }];
+};
+
+const beyondIssues = (scope: unknown): Issue[] =>
+  Object.entries(isObject(scope) ? scope : {}).filter(([, value]) => isBeyondIntegers(value)).map((
+    [key, value],
+  ) => ({
+    path: ["scope", shownKey(key)],
+    message: `expected a whole number within 2^53, got ${shown(value)}`,
+  }));
 
 /** The dimensions of a scope that some override could have: what Postgres cannot hold is in none. */
 const dimensionsOf = (scope: unknown): Row =>

@@ -1,7 +1,8 @@
 // The limits of a scope, as `worker/pm_strength/scopes.py` has them.
 
 import type { Issue } from "../_shared/errors.ts";
-import { finite, LongNumber, shown } from "../_shared/json.ts";
+import { shown } from "../_shared/json.ts";
+import { finite, LongNumber } from "../_shared/numbers.ts";
 
 const MAX_DIMENSIONS = 64;
 const MAX_CHARACTERS = 200;

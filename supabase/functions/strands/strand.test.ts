@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseJson } from "../_shared/json.ts";
+import { parseJson } from "../_shared/json_reader.ts";
 import { handlerOf, logged, post, withNetwork, withoutNetwork } from "../_shared/testing.ts";
 import { readStrands } from "./strand.ts";
 
@@ -72,10 +72,10 @@ Deno.test("what jsonb cannot hold is found where it is", () => {
   ]);
   const holding = (number: string) =>
     parseJson(`{"id": "1", "module": "m", "kind": "k", "content": {"a": ${number}}}`);
-  for (const number of ["1e400", "-1e131071", "1e-16383", "1" + "0".repeat(500)]) {
+  for (const number of ["1e400", "-1e131071", "1e-16383", "1" + "0".repeat(399), "1.5" + "0".repeat(1000)]) {
     assert.deepEqual(pathsOf(holding(number)), [], number);
   }
-  for (const number of ["1e131073", "-1e999999999", "1e-16384"]) {
+  for (const number of ["1e131073", "-1e999999999", "1e-16384", "1.0e-16383", "1" + "0".repeat(400)]) {
     assert.deepEqual(pathsOf(holding(number)), [["content", "a"]], number);
   }
 });
@@ -84,6 +84,88 @@ Deno.test("depth has an end", () => {
   const nested = (levels: number) => parseJson(`{"a":`.repeat(levels) + "1" + "}".repeat(levels));
   assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content: nested(190) }), []);
   assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content: nested(300) }), [[]]);
+});
+
+Deno.test("a long number is refused in any column and at any place, and all are told", () => {
+  const long = `0.${"1".repeat(20_000)}`;
+  const body = parseJson(
+    `[{"id": ${long}, "module": "m", "kind": "k", "content": {"a": [${long}]}, "x": ${long}}]`,
+  );
+  assert.deepEqual(pathsOf(body), [[0, "id"], [0, "content", "a", 0], [0, "x"]]);
+});
+
+Deno.test("more issues than anyone reads are not told", () => {
+  const content = { ["k".repeat(100_000)]: Array(5000).fill("\u0000") };
+  const read = readStrands({ id: "1", module: "m", kind: "k", content });
+  assert.ok("issues" in read && read.issues.length === 1000);
+  assert.ok(JSON.stringify(read.issues).length < 1_000_000);
+});
+
+const CLOSE = { module: "pm", kind: "position_closed", trade_id: "6b7e3c64-41c4-4f1b-a8b4-0d6c1f7a5b11" };
+const ACTION = { pattern_key: "p", action_category: "entry" };
+const LIMIT = 1024 * 1024;
+/** A value that takes so many bytes as Postgres prints it. */
+const bytes = (count: number) => ({ n: "x".repeat(count - '{"n": ""}'.length) });
+
+for (
+  const [name, strand, path] of [
+    ["a summary within 1 MB", {
+      content: { trade_summary: { rr: 1, ...bytes(LIMIT - '"rr": 1, '.length) } },
+    }, []],
+    ["a summary over 1 MB", {
+      content: { trade_summary: { rr: 1, ...bytes(LIMIT - '"rr": 1, '.length + 1) } },
+    }, [["content"]]],
+    ["summary and entry context over 1 MB together", {
+      content: { trade_summary: { rr: 1 }, entry_context: bytes(LIMIT - '{"rr": 1}'.length + 1) },
+    }, [["content"]]],
+    ["short numbers that Postgres prints long", {
+      content: { trade_summary: { rr: 1, a: Array(3500).fill(1e300) } },
+    }, [["content"]]],
+    ["a scope over 1 MB", { kind: "pm_action", content: { ...ACTION, scope: { a: [bytes(LIMIT)] } } }, [[
+      "content",
+    ]]],
+    ["a scope that nothing is learned from", {
+      kind: "pm_action",
+      content: { action_category: "entry", scope: { a: [bytes(LIMIT)] } },
+    }, []],
+    ["the rest of a close", {
+      content: { trade_summary: { rr: 1 }, candles: bytes(2 * LIMIT), scope: bytes(2 * LIMIT) },
+    }, []],
+    [
+      "the rest of an action",
+      { kind: "pm_action", content: { ...ACTION, trade_summary: bytes(2 * LIMIT) } },
+      [],
+    ],
+  ] as [string, Record<string, unknown>, string[][]][]
+) {
+  Deno.test(`${name} is ${path.length === 0 ? "taken" : "refused"}`, () => {
+    const read = readStrands({ ...CLOSE, id: "1", ...strand });
+    const issues = "issues" in read ? read.issues : [];
+    assert.deepEqual(issues.map((issue) => issue.path), path);
+    for (const { message } of issues) {
+      assert.equal(message, "expected at most 1 MB of trade_summary, entry_context and scope");
+    }
+  });
+}
+
+Deno.test("a column name that no table has is named", () => {
+  const strand = { id: "1", module: "m", kind: "k", content: {} };
+  assert.deepEqual(pathsOf({ ...strand, ["c".repeat(63)]: 1 }), []);
+  assert.deepEqual(pathsOf({ ...strand, ["c".repeat(64)]: 1, ["é".repeat(32)]: 1 }), [
+    ["c".repeat(63)],
+    ["é".repeat(32)],
+  ]);
+  assert.deepEqual(pathsOf([strand, { ...strand, id: "2", ["c".repeat(70_000)]: 1 }]), [[1, "c".repeat(63)]]);
+});
+
+Deno.test("columns are told to PostgREST in the URL, which has room for so many", () => {
+  const wide = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, n) => [`column_${n}`, n]));
+  const strand = { id: "1", module: "m", kind: "k", content: {} };
+  assert.deepEqual(pathsOf({ ...strand, ...wide(200) }), []);
+  assert.deepEqual(pathsOf({ ...strand, ...wide(2000) }), [[]]);
+  const each = Array.from({ length: 1000 }, (_, n) => ({ ...strand, id: `${n}`, [`column_${n}`]: n }));
+  assert.deepEqual(pathsOf(each), [[]]);
 });
 
 Deno.test("every bad field of every strand is told", () => {

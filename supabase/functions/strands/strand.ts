@@ -5,17 +5,20 @@ import { z } from "zod";
 import { canonicalActionCategory } from "../_shared/patterns.ts";
 import type { Issue } from "../_shared/errors.ts";
 import { expected, issuesOf } from "../_shared/fields.ts";
-import { finite, isObject, isStorable, LongNumber, shown, unstorable } from "../_shared/json.ts";
+import { isObject, shown, unstorable } from "../_shared/json.ts";
+import { finite, isStorable, LongNumber, Unreadable } from "../_shared/numbers.ts";
+import { MAX_DEPTH, type Path, walk } from "../_shared/walk.ts";
+import { allColumnsIssue, columnIssues } from "./columns.ts";
+import { lengthIssue } from "./needed.ts";
 import { scopeIssues } from "./scope.ts";
 
 export const MAX_STRANDS = 1000;
 const MAX_ID = 500;
 const MAX_PATTERN_KEY = 500;
-// Deeper than any strand, and well within what Postgres and the worker can read.
-const MAX_DEPTH = 200;
+// More are of no use to anyone, and could make an answer far longer than the body.
+const MAX_ISSUES = 1000;
 
 type Row = Record<string, unknown>;
-type Path = (string | number)[];
 type Report = (path: Path, message: string) => void;
 
 const text = z.string(expected("a text")).min(1, expected("a text that is not empty"));
@@ -55,6 +58,7 @@ export const readStrands = (body: unknown): { strands: Row[] } | { issues: Issue
   given.forEach((value, index) => {
     const told = new Set<string>();
     const report: Report = (path, message) => {
+      if (issues.length >= MAX_ISSUES) return;
       // a field is told once, by the first rule that it breaks
       if (!told.has(JSON.stringify(path))) issues.push({ path: many ? [index, ...path] : path, message });
       told.add(JSON.stringify(path));
@@ -69,15 +73,18 @@ export const readStrands = (body: unknown): { strands: Row[] } | { issues: Issue
     }
     seen.set(id, same);
   });
-  return issues.length > 0 ? { issues } : { strands: given as Row[] };
+  if (issues.length > 0) return { issues };
+  const strands = given as Row[];
+  const columns = allColumnsIssue(strands);
+  return columns === null ? { strands } : { issues: [columns] };
 };
 
 const checkRow = (value: unknown, report: Report): Row | null => {
-  const depth = checkStorable(value, report);
-  if (depth > MAX_DEPTH) {
+  if (!walk(value, (item, path, key) => checkStorable(item, path, key, report))) {
     report([], `expected at most ${MAX_DEPTH} levels, got more`);
     return null;
   }
+  if (isObject(value)) { for (const { path, message } of columnIssues(value)) report(path, message); }
   const checked = strand.safeParse(value);
   if (!checked.success) {
     for (const { path, message } of issuesOf(checked.error)) report(path, message);
@@ -94,8 +101,11 @@ const checkLearnable = (row: Row, content: Row, report: Report): void => {
   // an action without both makes no event, and may hold what it likes
   const learnable = closes || (content.pattern_key != null && content.action_category != null);
   checkTrade(row, content, learnable, report);
-  if (closes) checkClose(content, report);
-  else if (learnable) checkAction(content, report);
+  if (!learnable) return;
+  const tooLong = lengthIssue(content, closes);
+  if (tooLong !== null) report(["content"], tooLong);
+  else if (closes) checkClose(content, report);
+  else checkAction(content, report);
 };
 
 const checkTrade = (row: Row, content: Row, needed: boolean, report: Report): void => {
@@ -172,31 +182,20 @@ const checkAction = (content: Row, report: Report): void => {
   for (const { path, message } of scopeIssues(scope)) report(["content", "scope", ...path], message);
 };
 
-/** Report what jsonb cannot hold; returns how deep the value is. No recursion: it may be very deep. */
-const checkStorable = (value: unknown, report: Report): number => {
-  const pending: [Path, unknown][] = [[[], value]];
-  let deepest = 0;
-  for (let next = pending.pop(); next !== undefined && deepest <= MAX_DEPTH; next = pending.pop()) {
-    const [path, item] = next;
-    deepest = Math.max(deepest, path.length);
-    if (typeof item === "string") {
-      const problem = unstorable(item);
-      if (problem !== null) report(path, `the text ${problem}`);
-    } else if (item instanceof LongNumber && !isStorable(item)) {
-      report(path, "expected a number that Postgres can store");
-    } else if (Array.isArray(item)) {
-      item.forEach((inner, index) => pending.push([[...path, index], inner]));
-    } else if (isObject(item)) {
-      for (const [key, inner] of Object.entries(item)) {
-        const problem = unstorable(key);
-        if (problem !== null) {
-          report([...path, key.toWellFormed().replaceAll("\u0000", "")], `the key ${problem}`);
-        }
-        pending.push([[...path, key], inner]);
-      }
-    }
+/** Report what jsonb cannot hold of a value, and of the key that it has. */
+const checkStorable = (value: unknown, path: Readonly<Path>, key: string | null, report: Report): void => {
+  const wrong = key === null ? null : unstorable(key);
+  if (wrong !== null) {
+    report([...path.slice(0, -1), String(path.at(-1)).replaceAll("\u0000", "")], `the key ${wrong}`);
   }
-  return deepest;
+  if (typeof value === "string") {
+    const problem = unstorable(value);
+    if (problem !== null) report([...path], `the text ${problem}`);
+  } else if (value instanceof Unreadable) {
+    report([...path], `expected ${value.expected}, got ${value.shown}`);
+  } else if (value instanceof LongNumber && !isStorable(value)) {
+    report([...path], "expected a number that Postgres can store");
+  }
 };
 
 const TIME =
