@@ -52,8 +52,13 @@ export class Database {
   async insertStrands(rows: Row[]): Promise<number> {
     const inserted = await rowsOf(
       this.#client.from("ad_strands")
-        // an existing table may have other columns than ours
-        .upsert(rows as never[], { onConflict: "id", ignoreDuplicates: true, defaultToNull: false })
+        // A column that some strands lack has its default, as an existing table may have other columns than
+        // ours. Where none lacks any it isn't asked for: it takes the square of a content's fields.
+        .upsert(rows as never[], {
+          onConflict: "id",
+          ignoreDuplicates: true,
+          defaultToNull: new Set(rows.map((row) => JSON.stringify(Object.keys(row).sort()))).size === 1,
+        })
         .select("id"),
     );
     return (inserted as unknown[]).length;

@@ -84,6 +84,7 @@ for (
     ['{"rank": 1e400}', ["scope", "rank"]],
     [`{"rank": 1.${"5".repeat(16_500)}}`, ["scope", "rank"]],
     [`{"rank": ["x", {"a": ${"9".repeat(401)}}]}`, ["scope", "rank", 1, "a"]],
+    [`{${Array.from({ length: 10_001 }, (_, n) => `"${n}":1`)}}`, ["scope"]],
     [`${'{"a":'.repeat(300)}1${"}".repeat(300)}`, []],
     [`${"[".repeat(1_000_000)}${"]".repeat(1_000_000)}`, []],
   ] as [string, (string | number)[]][]

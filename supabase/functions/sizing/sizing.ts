@@ -17,6 +17,8 @@ import { MAX_DEPTH, shownKey, walk } from "../_shared/walk.ts";
 export const MAX_REQUESTS = 1000;
 const SIZED = ["entry", "add"];
 const STRATEGIES = ["blend", "most_specific"];
+// The database takes seconds for a million of them, and may be cut off before it comes to the other requests.
+const MAX_DIMENSIONS = 10_000;
 // A request may hold a million fields; nobody reads as many issues.
 const MAX_ISSUES = 100;
 
@@ -61,9 +63,15 @@ export const readItem = (value: unknown): Item => {
   if ("issues" in key) return refused(key.issues);
   const beyond = beyondIssues(row.scope);
   if (beyond.length > 0) return refused(beyond);
+  const scope = dimensionsOf(row.scope);
+  const dimensions = Object.keys(scope).length;
+  if (dimensions > MAX_DIMENSIONS) {
+    const message = `expected at most ${MAX_DIMENSIONS} dimensions, got ${dimensions}`;
+    return refused([{ path: ["scope"], message }]);
+  }
   const request = {
     ...key,
-    scope: dimensionsOf(row.scope),
+    scope,
     strategy: typeof row.strategy === "string" ? row.strategy : null,
   };
   return { request, issues: [], size };

@@ -217,6 +217,22 @@ Deno.test("strands go to the table as they are, once for each id", async () => {
   assert.match(sent, /0\.12345678901234567890/);
 });
 
+Deno.test("defaults are asked for only where some strand lacks a column", async () => {
+  const handler = await handlerOf("strands");
+  const wide = { id: "1", module: "m", kind: "k", content: {}, symbol: "BTC" };
+  const { symbol: _, ...narrow } = { ...wide, id: "2" };
+  const turned = Object.fromEntries(Object.entries({ ...wide, id: "3" }).reverse());
+  const seen = await withNetwork(() => Response.json([], { status: 201 }), async () => {
+    await logged(async () => {
+      for (const body of [[wide], wide, [wide, turned], [wide, narrow]]) {
+        assert.equal((await handler(post(body))).status, 201);
+      }
+    });
+  });
+  const asked = seen.map(({ headers }) => headers.get("prefer")?.includes("missing=default"));
+  assert.deepEqual(asked, [false, false, false, true]);
+});
+
 Deno.test("nothing is written where a strand is bad, and nothing where there is none", async () => {
   const handler = await handlerOf("strands");
   const seen = await withoutNetwork(async () => {
