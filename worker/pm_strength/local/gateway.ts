@@ -26,6 +26,12 @@ const cors = {
     "authorization, apikey, content-type, prefer, range, accept-profile, content-profile, x-client-info",
   "access-control-expose-headers": "content-range, content-profile, location",
 };
+// Far more than anyone sends to PostgREST at once; what the functions take is 8 MB.
+const restMaxBytes = 64 * 1024 * 1024;
+const functionsMaxBytes = 16 * 1024 * 1024;
+// Up to here a body is sent on whole: streaming it through costs 40 ms a call.
+const shortBytes = 256 * 1024;
+
 const hopByHop = ["connection", "keep-alive", "transfer-encoding", "te", "upgrade", "host", "content-length"];
 
 const refuse = (status: number, code: string, message: string): Response =>
@@ -45,8 +51,37 @@ const authorize = (request: Request, url: URL): string | Response => {
   return bearer; // a user's token: PostgREST checks it
 };
 
+class TooLargeError extends Error {}
+
+/** The body to send on: whole if it is short, else as it comes in; over `most` bytes all of it is off. */
+const bodyOf = async (request: Request, most: number, off: AbortController): Promise<BodyInit | undefined> => {
+  if (request.body === null) return undefined;
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw new TooLargeError();
+  const reader = request.body.getReader();
+  const first: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  while (size <= shortBytes) {
+    const { value, done } = await reader.read();
+    if (done) return await new Blob(first).arrayBuffer();
+    size += value.length;
+    first.push(value);
+  }
+  return new ReadableStream({
+    async pull(controller) {
+      const part = first.shift();
+      if (part !== undefined) return controller.enqueue(part);
+      const { value, done } = await reader.read();
+      if (done) return controller.close();
+      size += value.length;
+      if (size > most) return off.abort(new TooLargeError());
+      controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+};
+
 /** What another server answers to the same request, with other headers; 503 if it cannot be reached. */
-const pass = async (request: Request, target: string, headers: Headers): Promise<Response> => {
+const pass = async (request: Request, target: string, headers: Headers, most: number): Promise<Response> => {
   // fetch sends none of these, and no server here would take them
   if (["TRACE", "TRACK", "CONNECT"].includes(request.method)) {
     const refusal = refuse(405, "method_not_allowed", `${request.method} is not allowed.`);
@@ -54,16 +89,20 @@ const pass = async (request: Request, target: string, headers: Headers): Promise
     return refusal;
   }
   for (const name of hopByHop) headers.delete(name);
-  // buffered: streaming a body through costs 40 ms a call
-  const body = request.body ? await request.arrayBuffer() : undefined;
+  const off = new AbortController();
+  const { method } = request;
   try {
-    const answer = await fetch(target, { method: request.method, headers, body, redirect: "manual" });
+    const body = await bodyOf(request, most, off);
+    const answer = await fetch(target, { method, headers, body, redirect: "manual", signal: off.signal });
     const answerHeaders = new Headers(answer.headers);
     for (const name of hopByHop) answerHeaders.delete(name);
     // fetch has unpacked the body already
     answerHeaders.delete("content-encoding");
     return new Response(answer.body, { status: answer.status, headers: answerHeaders });
-  } catch {
+  } catch (error) {
+    if (error instanceof TooLargeError) {
+      return refuse(413, "too_large", `The body: expected at most ${most} bytes.`);
+    }
     return refuse(503, "unavailable", "The API is not available.");
   }
 };
@@ -75,7 +114,8 @@ const rest = async (request: Request, url: URL): Promise<Response> => {
   const headers = new Headers(request.headers);
   headers.delete("apikey");
   headers.set("authorization", `Bearer ${token}`);
-  const answer = await pass(request, postgrest + (url.pathname.slice("/rest/v1".length) || "/") + url.search, headers);
+  const target = postgrest + (url.pathname.slice("/rest/v1".length) || "/") + url.search;
+  const answer = await pass(request, target, headers, restMaxBytes);
   for (const [name, value] of Object.entries(cors)) answer.headers.set(name, value);
   return answer;
 };
@@ -84,7 +124,7 @@ export const handler = (request: Request): Response | Promise<Response> => {
   const url = new URL(request.url);
   if (url.pathname.startsWith("/functions/v1/")) {
     const target = functions + url.pathname.slice("/functions/v1".length) + url.search;
-    return pass(request, target, new Headers(request.headers));
+    return pass(request, target, new Headers(request.headers), functionsMaxBytes);
   }
   if (request.method === "OPTIONS") return new Response(null, { status: 204, headers: cors });
   if (url.pathname === "/health") return Response.json({ status: "ok" });
