@@ -2,7 +2,14 @@
 // a bot's token: what is not recognized here is refused.
 
 import { timingSafeEqual } from "node:crypto";
-import { createLocalJWKSet, createRemoteJWKSet, decodeProtectedHeader, errors, jwtVerify } from "jose";
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  decodeProtectedHeader,
+  errors,
+  jwtVerify,
+} from "jose";
 import type { JWTPayload, JWTVerifyGetKey } from "jose";
 import type { Environment } from "./environment.ts";
 import { unauthorized, unavailable } from "./errors.ts";
@@ -15,6 +22,10 @@ export type Caller =
 
 // As PostgREST allows for clocks that differ.
 const CLOCK_SECONDS = 30;
+// Of all requests together: while the keys are asked for, the others wait for the same answer.
+const KEYS_TIMEOUT_MS = 5_000;
+// The keys did not come, or what came are no keys.
+const CANNOT_SAY = ["ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "ERR_JOSE_GENERIC"];
 const ASYMMETRIC = ["ES256", "RS256", "EdDSA", "ES384", "RS384", "RS512", "PS256"];
 
 /** The caller of a request; throws 401 for a key or token that is not good. */
@@ -83,7 +94,7 @@ const verify = async (token: string, environment: Environment): Promise<JWTPaylo
       if (payload !== null) return payload;
     }
   } catch (error) {
-    if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+    if (!(error instanceof errors.JOSEError) || CANNOT_SAY.includes(error.code)) {
       throw unavailable("The keys that tokens are checked with cannot be reached.");
     }
     const expired = error instanceof errors.JWTExpired;
@@ -100,10 +111,21 @@ const publicKeys = (environment: Environment): JWTVerifyGetKey => {
   let keys = remote.get(environment.url);
   if (keys === undefined) {
     // kept, so that its keys are asked for once and not for each request
-    keys = createRemoteJWKSet(new URL(`${environment.url}/auth/v1/.well-known/jwks.json`));
+    keys = createRemoteJWKSet(new URL(`${environment.url}/auth/v1/.well-known/jwks.json`), {
+      timeoutDuration: KEYS_TIMEOUT_MS,
+      [customFetch]: fetchKeys,
+    });
     remote.set(environment.url, keys);
   }
   return keys;
+};
+
+/** The answer of the Auth server; where it has no such address, the project has no such keys. */
+const fetchKeys = async (...asked: Parameters<typeof fetch>): Promise<Response> => {
+  const answer = await fetch(...asked);
+  if (answer.status !== 404) return answer;
+  await answer.body?.cancel();
+  return Response.json({ keys: [] });
 };
 
 /** Whether a secret is one of those; how long that takes says nothing about them. */

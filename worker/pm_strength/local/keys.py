@@ -56,5 +56,19 @@ def sign(jwt_secret: str, payload: Mapping[str, Any]) -> str:
     return f"{head}.{body}.{_segment(signature)}"
 
 
+def verification_keys(jwt_secret: str, jwks: str | None) -> str:
+    """What PostgREST checks tokens with: the secret, beside the public keys of a JWKS if there is one.
+
+    Raises ValueError for what is no JWKS.
+    """
+    if not jwks:
+        return jwt_secret
+    given = json.loads(jwks)
+    if not isinstance(given, dict) or not isinstance(given.get("keys"), list):
+        raise ValueError("expected an object with a list of keys")
+    own = {"kty": "oct", "alg": "HS256", "k": _segment(jwt_secret.encode())}
+    return json.dumps({"keys": [own, *given["keys"]]})
+
+
 def _segment(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

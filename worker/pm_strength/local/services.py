@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import StackError
 from .binaries import deno_bin, fetch_packages, postgrest_bin
-from .keys import StackKeys
+from .keys import StackKeys, verification_keys
 from .process import Daemon, tail, wait_until
 from .project import functions_folder
 
@@ -20,11 +20,17 @@ READY_SECONDS = 20.0
 MAX_ROWS = 1000
 # What a hosted project keeps as the functions' secrets.
 FUNCTION_SECRETS = ("PM_STRENGTH_BOT_TOKEN", "PM_STRENGTH_CORS_ORIGINS")
+# The public keys of users' tokens, which a hosted project has of its own; none without it.
+JWKS_VARIABLE = "PM_STRENGTH_JWKS"
 
 
 def start_postgrest(folder: Path, port: int, admin_port: int, db_url: str, keys: StackKeys) -> Daemon:
     """PostgREST as a hosted project runs it: 1,000 rows an answer."""
     log = folder / "postgrest.log"
+    try:
+        jwt_secret = verification_keys(keys.jwt_secret, os.environ.get(JWKS_VARIABLE))
+    except ValueError as error:
+        raise StackError(f"{JWKS_VARIABLE}: expected a JWKS in JSON, got something else: {error}") from None
     daemon = Daemon.spawn(
         [postgrest_bin()],
         log,
@@ -36,7 +42,7 @@ def start_postgrest(folder: Path, port: int, admin_port: int, db_url: str, keys:
             "PGRST_DB_MAX_ROWS": str(MAX_ROWS),
             "PGRST_DB_POOL": "20",
             "PGRST_DB_POOL_ACQUISITION_TIMEOUT": "10",
-            "PGRST_JWT_SECRET": keys.jwt_secret,
+            "PGRST_JWT_SECRET": jwt_secret,
             "PGRST_SERVER_HOST": "127.0.0.1",
             "PGRST_SERVER_PORT": str(port),
             "PGRST_ADMIN_SERVER_PORT": str(admin_port),
@@ -50,7 +56,7 @@ def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> D
     """The edge functions, each loaded when it is first called.
 
     They get a project's variables by the names that a hosted one gives them, and those of ours that
-    are set here (`PM_STRENGTH_BOT_TOKEN`, `PM_STRENGTH_CORS_ORIGINS`).
+    are set here (`PM_STRENGTH_BOT_TOKEN`, `PM_STRENGTH_CORS_ORIGINS`, `PM_STRENGTH_JWKS`).
     """
     log = folder / "functions.log"
     functions = functions_folder()
@@ -71,6 +77,7 @@ def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> D
             "SUPABASE_SERVICE_ROLE_KEY": keys.service_role_key,
             "SUPABASE_PUBLISHABLE_KEYS": json.dumps({"default": keys.publishable_key}),
             "SUPABASE_SECRET_KEYS": json.dumps({"default": keys.secret_key}),
+            "SUPABASE_JWKS": os.environ.get(JWKS_VARIABLE, ""),
             "PM_STRENGTH_JWT_SECRET": keys.jwt_secret,
             "NO_COLOR": "1",
             **ours,
