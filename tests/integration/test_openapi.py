@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+
+from pm_strength.errors import StackError
+from pm_strength.local.binaries import fetch_packages
 
 FUNCTIONS = Path(__file__).parents[2] / "supabase" / "functions"
 SCHEMA = schemathesis.openapi.from_path(FUNCTIONS / "openapi.yaml")
@@ -66,4 +70,27 @@ def test_each_function_has_the_same_packages_and_is_in_the_document() -> None:
     for name in names:
         own = json.loads((FUNCTIONS / name / "deno.json").read_text())
         assert own["imports"] == whole["imports"]
+        # the runtime of hosted projects may not know this format of the lock: it starts no function then
+        assert own["lock"] is False
+        assert not (FUNCTIONS / name / "deno.lock").exists()
         assert f"[functions.{name}]" in config
+
+
+def test_packages_are_locked_with_hashes_wherever_they_come_from() -> None:
+    text = (FUNCTIONS / "deno.lock").read_text()
+    lock, config = json.loads(text), json.loads((FUNCTIONS / "deno.json").read_text())
+    assert config["lock"] == {"path": "deno.lock", "frozen": True}
+    assert sorted(lock["specifiers"]) == sorted(config["imports"].values())
+    assert all(package["integrity"].startswith("sha512-") for package in lock["npm"].values())
+    assert "http" not in text
+
+
+def test_a_package_that_the_lock_does_not_hold_is_not_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "functions"
+    shutil.copytree(FUNCTIONS, folder)
+    lock = json.loads((folder / "deno.lock").read_text())
+    [zod] = [name for name in lock["npm"] if name.startswith("zod@")]
+    del lock["npm"][zod], lock["specifiers"][f"npm:{zod}"]
+    (folder / "deno.lock").write_text(json.dumps(lock))
+    with pytest.raises(StackError, match="Could not fetch"):
+        fetch_packages(folder)

@@ -64,7 +64,7 @@ def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> D
     ours = {name: value for name, value in os.environ.items() if name in FUNCTION_SECRETS}
     daemon = Daemon.spawn(
         [
-            *(deno_bin(), "run", "--no-lock", "--no-prompt", "--cached-only", "--no-check"),
+            *(deno_bin(), "run", "--frozen", "--no-prompt", "--cached-only", "--no-check"),
             *("--config", functions / "deno.json", "--allow-env", f"--allow-read={functions}"),
             *(f"--allow-net=127.0.0.1:{port},{api_url.removeprefix('http://')}", _script("functions.ts")),
         ],
