@@ -134,6 +134,9 @@ isOneToOne: false
 "pm_strength_begin_run":
 { Args: { "kind": string,"module": string,"request_id": string,"settings": Json }; Returns: Json
                            },
+"pm_strength_claim_trades":
+{ Args: { "batch_size": number,"visibility_seconds": number,"wait_seconds": number }; Returns: Json
+                           },
 "pm_strength_commit_trades":
 { Args: { "dead": Json,"done_ids": (number)[],"events": Json,"retries": Json }; Returns: Json
                            },
@@ -177,13 +180,16 @@ isOneToOne: false
 { Args: { "after_id"?: number,"page_size"?: number,"set_id"?: number }; Returns: Json
                            },
 "pm_strength_read_trades":
-{ Args: { "batch_size": number,"visibility_seconds": number,"wait_seconds": number }; Returns: Json
+{ Args: { "max_bytes"?: number,"strand_ids": (string)[] }; Returns: Json
                            },
 "pm_strength_repair":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
 "pm_strength_requeue":
 { Args: { "letter_ids"?: (number)[] }; Returns: number
+                           },
+"pm_strength_set_aside":
+{ Args: { "after_id": string,"kind": string }; Returns: string
                            },
 "pm_strength_stage_lessons":
 { Args: { "lessons": Json,"run_id": number }; Returns: number
@@ -196,6 +202,9 @@ isOneToOne: false
                            },
 "pm_strength_sweep":
 { Args: { "after_id": string,"kind": string,"page_size": number }; Returns: Json
+                           },
+"pm_strength_weigh_trade":
+{ Args: { "strand_id": string }; Returns: Json
                            },
 "resolve_pm_strength":
 { Args: { "action_category": string,"match_limit"?: number,"pattern_key": string,"scope"?: Json }; Returns: Json
