@@ -190,6 +190,7 @@ begin
     );
   end loop;
   return jsonb_build_object(
+    'now', clock_timestamp(),
     'queues', queues,
     'dead_letters', (
       select count(*) from public.pm_dead_letters d where d.requeued_at is null and d.resolved_at is null
@@ -198,6 +199,6 @@ begin
 end
 $$;
 comment on function public.pm_strength_queue_status() is
-  'Depth, due messages and oldest age (seconds) of each queue, and the open dead letters.';
+  'Depth, due messages and oldest age (seconds) of each queue, the open dead letters, and the database''s clock.';
 revoke execute on function public.pm_strength_queue_status() from public, anon, authenticated;
 grant execute on function public.pm_strength_queue_status() to service_role;

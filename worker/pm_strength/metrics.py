@@ -62,7 +62,7 @@ class Metrics:
         return {"registry": self._registry}
 
     def _age(self) -> float:
-        return float("nan") if self._published is None else time.time() - self._published
+        return float("nan") if self._published is None else time.monotonic() - self._published
 
     def batch(self, plan: BatchPlan, events: int, seconds: float) -> None:
         """A batch that was committed."""
@@ -83,7 +83,7 @@ class Metrics:
             self._lessons.set(report.lessons)
         if report.overrides is not None:
             self._overrides.set(report.overrides)
-            self._published = time.time()
+            self._published = time.monotonic()
 
     def failure(self) -> None:
         """A call that was given up."""
@@ -99,7 +99,11 @@ class Metrics:
             self._lessons.set(newest["mine"]["lessons"])
         if "materialize" in newest:
             self._overrides.set(newest["materialize"]["overrides"])
-            self._published = datetime.fromisoformat(newest["materialize"]["finished_at"]).timestamp()
+            # both by the database's clock: this machine's may be another
+            age = datetime.fromisoformat(queues["now"]) - datetime.fromisoformat(
+                newest["materialize"]["finished_at"]
+            )
+            self._published = time.monotonic() - age.total_seconds()
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -161,7 +161,7 @@ class Store:
         return int(self._api.rpc("pm_strength_requeue", letter_ids=ids))
 
     def queue_status(self) -> Row:
-        """{queues: [{queue, depth, due, oldest_age_seconds}], dead_letters}."""
+        """{now, queues: [{queue, depth, due, oldest_age_seconds}], dead_letters}; `now` by the database."""
         status: Row = self._api.rpc("pm_strength_queue_status")
         return status
 

@@ -81,7 +81,7 @@ export class Database {
     return answers;
   }
 
-  /** {queues: [{queue, depth, due, oldest_age_seconds}], dead_letters}. */
+  /** {now, queues: [{queue, depth, due, oldest_age_seconds}], dead_letters}. */
   async queueStatus(): Promise<Row> {
     return await rowsOf(this.#client.rpc("pm_strength_queue_status")) as Row;
   }
