@@ -86,13 +86,20 @@ declare
   );
   column_key constant text := format('replace(lower(left(%s, 64)), ''-'', '''')', column_trade);
   content_key constant text := $key$replace(lower(left(content ->> 'trade_id', 64)), '-', '')$key$;
+  -- jsonb keeps 1e100000 in a few bytes and writes it with 100,000: what needs such numbers is too long,
+  -- and is not written to find that out
+  wide constant text := $wide$jsonb_path_exists(
+    jsonb_build_array(d.doc -> 'trade_summary', d.doc -> 'entry_context', d.doc -> 'scope'),
+    '$.** ? (@.type() == "number" && (@ > 1e1000 || @ < -1e1000 || (@ != 0 && @ < 1e-1000 && @ > -1e-1000)))'
+  )$wide$;
   ours constant text := $kinds$kind in ('pm_action', 'position_closed')$kinds$;
 begin
   execute format(
     'create view pm_strength.strands as
      select (id::text) collate "C" as id, %s as native_id, module::text as module, kind::text as kind,
        kind as native_kind, created_at, content, coalesce(pg_column_size(content), 0) as bytes,
-       pg_column_size(content) <= 2000 and %s_typeof(content) = ''object'' as short_object,
+       pg_column_size(content) <= 2000 and pg_column_compression(content) is null
+         and %s_typeof(content) = ''object'' as short_object,
        %s as trade_id, %s as column_key, %s as content_key
      from public.ad_strands
      where %s',
@@ -103,21 +110,26 @@ begin
      language sql immutable
      set search_path = ''''
      as $body$
-       select %1$s_build_object(
-         ''trade_id'', d.doc -> ''trade_id'', ''trade_summary'', d.doc -> ''trade_summary'',
-         ''entry_context'', d.doc -> ''entry_context'', ''pattern_key'', d.doc -> ''pattern_key'',
-         ''action_category'', d.doc -> ''action_category'', ''scope'', d.doc -> ''scope''
-       )
+       select case
+         when %3$s then %1$s_build_object(''too_long'', true)
+         else %1$s_build_object(
+           ''trade_id'', d.doc -> ''trade_id'', ''trade_summary'', d.doc -> ''trade_summary'',
+           ''entry_context'', d.doc -> ''entry_context'', ''pattern_key'', d.doc -> ''pattern_key'',
+           ''action_category'', d.doc -> ''action_category'', ''scope'', d.doc -> ''scope''
+         )
+       end
        from (select %2$s as doc offset 0) d
        where %1$s_typeof(d.doc) = ''object''
      $body$',
-    content_type, case content_type when 'jsonb' then 'content || ''{}''::jsonb' else 'content' end
+    content_type,
+    case content_type when 'jsonb' then 'content || ''{}''::jsonb' else 'content' end,
+    case content_type when 'jsonb' then wide else 'false' end
   );
   execute format(
     'comment on function pm_strength.needed(%1$s) is %2$L;
      revoke execute on function pm_strength.needed(%1$s) from public, anon, authenticated',
     content_type,
-    'What capture needs of a long content, which is unpacked once here, where each look into it would unpack it again; null if it is not an object.'
+    'What capture needs of a long content, which is unpacked once here, where each look into it would unpack it again; null if it is not an object, {too_long} if it cannot be written.'
   );
   execute format(
     'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, ((id::text) collate "C")) where %s',

@@ -1,6 +1,6 @@
 -- Capture: messages are claimed, all that their trades have is read, and one transaction finishes them.
 
--- Waits on the server until messages are due, and leases them: [{msg_id, message}]. Reading what they are
+-- Waits on the server until messages are due, and leases them: [{msg_id, read_ct, message}]. Reading what they are
 -- about is a call of its own, so that one that cannot be read is known by its message and set aside alone.
 -- SECURITY DEFINER: reads the queue.
 create function public.pm_strength_claim_trades(
@@ -13,11 +13,11 @@ declare
   messages json;
 begin
   if wait_seconds > 0 then
-    select json_agg(json_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
+    select json_agg(json_build_object('msg_id', m.msg_id, 'read_ct', m.read_ct, 'message', m.message) order by m.msg_id)
     into messages
     from pgmq.read_with_poll('pm_strength_trades', visibility_seconds, batch_size, wait_seconds, 100) m;
   else
-    select json_agg(json_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
+    select json_agg(json_build_object('msg_id', m.msg_id, 'read_ct', m.read_ct, 'message', m.message) order by m.msg_id)
     into messages
     from pgmq.read('pm_strength_trades', visibility_seconds, batch_size) m;
   end if;
@@ -25,7 +25,7 @@ begin
 end
 $$;
 comment on function public.pm_strength_claim_trades(integer, integer, integer) is
-  'Leases messages that are due: [{msg_id, message}], after waiting for some up to wait_seconds.';
+  'Leases messages that are due: [{msg_id, read_ct, message}], after waiting for some up to wait_seconds.';
 revoke execute on function public.pm_strength_claim_trades(integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_claim_trades(integer, integer, integer) to service_role;
 
@@ -39,13 +39,15 @@ grant execute on function public.pm_strength_claim_trades(integer, integer, inte
 -- Each look-up is one by one ("offset 0") and by index, whatever the planner knows of the tables: while a
 -- table is small, or its statistics are from when it was, it would rather read all of it, which takes
 -- longer with every strand. What the settings rule out counts as very costly, for which Postgres would
--- compile the plan: that takes longer than all the rest.
+-- compile the plan: that takes longer than all the rest. A wait for a lock ends before the call is cut, so
+-- that it is told from a trade that takes too long to read.
 create function public.pm_strength_read_trades(strand_ids text[], max_bytes bigint default 8388608) returns json
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
 set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
+set lock_timeout = '5s'
 as $$
 declare
   reach bigint;
@@ -114,6 +116,7 @@ begin
     ) t
   ), written as materialized (
     select o.id, o.native_id, o.kind, o.module, o.trade_id, o.created_at, o.place, case
+      when not o.short_object and d.doc ->> 'too_long' is not null then null
       when o.short_object or d.doc is not null then
         case o.kind
           when 'position_closed' then json_build_object(
@@ -134,7 +137,7 @@ begin
     from once o
     cross join on_disk
     cross join lateral (
-      select case when o.short_object then o.content when o.bytes > 2000 then pm_strength.needed(o.content) end as doc
+      select case when o.short_object then o.content else pm_strength.needed(o.content) end as doc
       offset 0
     ) d
     where o.place <= on_disk.reach
@@ -145,7 +148,7 @@ begin
       from on_disk
       cross join lateral generate_series(1, on_disk.reach) n (place)
       left join (
-        select place, sum(least(octet_length(content), 1048577)) as bytes from written group by place
+        select place, sum(least(octet_length(content), 1048576)) as bytes from written group by place
       ) w on w.place = n.place
     ) t
   )

@@ -51,6 +51,7 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
 set plan_cache_mode = force_custom_plan
+set lock_timeout = '5s'
 as $$
 declare
   max_bytes constant bigint := 8388608;

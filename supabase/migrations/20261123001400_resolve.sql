@@ -33,9 +33,10 @@ begin
   -- pm_strength.lead, for every override that could hold
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
     array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits)),
-    coalesce(bool_or(abs(case when jsonb_typeof(e.value) = 'number' then e.value::numeric end) > 9007199254740992), false)
+    coalesce(bool_or(abs(n.number) > 9007199254740992 and n.number = trunc(n.number)), false)
   into context, terms, too_large
   from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
+  cross join lateral (select case when jsonb_typeof(e.value) = 'number' then e.value::numeric end as number) n
   where jsonb_typeof(e.value) in ('number', 'boolean') or (jsonb_typeof(e.value) = 'string' and e.value <> '""');
 
   -- every pair of a thousand dimensions would take longer than comparing them with all overrides

@@ -106,7 +106,7 @@ def test_a_whole_number_that_not_every_reader_holds_is_bad_input(
     # where it is no dimension's value nobody looks at it
     row = db.execute(
         "select resolve_pm_strength('p', 'entry', %s::jsonb)",
-        (f'{{"rank": [{number}], "a": 9007199254740992}}',),
+        (f'{{"rank": [{number}], "a": 9007199254740992, "b": 9007199254740993.5}}',),
     ).fetchone()
     assert row is not None
     assert row[0]["reason"] == "matched"  # type: ignore[index]

@@ -91,6 +91,26 @@ def test_contents_that_are_no_objects_are_named(store: Store, db: Database, drai
     assert all(reason.startswith("content: expected an object, got ") for reason in found.values()), found
 
 
+def test_numbers_that_are_short_to_keep_and_long_to_write_are_too_long(
+    store: Store, db: Database, drain: Drain
+) -> None:
+    """jsonb keeps 1e131071 in a few bytes and writes it with 131,072: a gigabyte is soon together."""
+    for name, number in (("wide", "1e131071"), ("tiny", "1e-16000")):
+        insert_closes(
+            db,
+            name,
+            1,
+            f"""jsonb_build_object('entry_context', jsonb_build_object('list', (
+                select jsonb_agg('{number}'::jsonb) from generate_series(1, 80000) k
+            )))""",
+        )
+    insert_closes(db, "small", 3, "'{}'::jsonb")
+    drain()
+    assert (captured(db, "small"), captured(db, "wide"), captured(db, "tiny")) == (3, 0, 0)
+    wanted = "content: expected at most 1 MB of trade_summary, entry_context and scope"
+    assert letters(db) == {"wide close 1": wanted, "tiny close 1": wanted}
+
+
 @pytest.fixture
 def impatient(stack: Stack) -> Iterator[None]:
     """Calls are cut after half a second instead of 8 s."""

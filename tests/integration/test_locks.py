@@ -8,6 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from pm_strength.api import Api
+from pm_strength.claim import read_in_parts
+from pm_strength.connection import Connection
+from pm_strength.errors import TransientStoreError
 from pm_strength.store import Store
 
 from .conftest import Database, Drain
@@ -73,3 +77,23 @@ def test_an_update_that_closes_a_trade_is_kept_too(
         holder.rollback()
     drain()
     assert db.execute("select count(*) from pattern_trade_events").fetchone() == (1,)
+
+
+def test_a_lock_on_the_strands_makes_no_dead_letter(
+    store: Store, db: Database, drain: Drain, variables: dict[str, str]
+) -> None:
+    """Reading them waits, and is then tried again: it is the lock, not the trade, that takes long."""
+    trade_id = str(uuid.uuid4())
+    store.insert_strands([action(trade_id), close(trade_id)])
+    messages = store.claim_trades(10, 0, 0)
+    impatient = Store(Api(Connection(variables["API_URL"], variables["SECRET_KEY"]), tries=1))
+    with psycopg.connect(variables["DB_URL"]) as holder:
+        holder.execute("lock table ad_strands in access exclusive mode")
+        with pytest.raises(TransientStoreError) as caught:
+            list(read_in_parts(impatient, messages))
+        holder.rollback()
+    impatient.close()
+    assert caught.value.code == "55P03"
+    drain()
+    assert db.execute("select count(*) from pattern_trade_events").fetchone() == (1,)
+    assert db.execute("select count(*) from pm_dead_letters").fetchone() == (0,)

@@ -11,8 +11,12 @@ from .store import TRADES_QUEUE, Row, Store
 
 log = logging.getLogger(__name__)
 
-# A trade that takes more on disk may be too much for one call; with less, something else is in the way.
+# A trade that takes more on disk may be too much for one call.
 HEAVY_BYTES = 8 * 2**20
+# With less, the database may only be slow: then the message comes back, so many times.
+READ_TRIES = 5
+# Postgres cannot build the answer, however long it takes.
+_IMPOSSIBLE = "54000"
 
 
 def read_in_parts(
@@ -22,8 +26,8 @@ def read_in_parts(
 
     After a time-out half as many are asked for, down to one; `beat` is called each time. One that cannot
     be read alone becomes a dead letter with its size as the reason, and the others go on. Raises
-    `TooMuchError` where the trade is small: then it is the database that is slow, and the message comes
-    back to the queue.
+    `TooMuchError` where the trade is small and was not tried often: then it may be the database that is
+    slow, and the message comes back to the queue.
     """
     # one that names no strand needs nothing to be read
     pending = [entry for entry in messages if subject(entry) is not None]
@@ -50,7 +54,8 @@ def read_in_parts(
 
 def _set_aside(store: Store, entry: Row, error: TooMuchError) -> None:
     weight = store.weigh_trade(str(subject(entry)))
-    if weight["bytes"] <= HEAVY_BYTES:
+    heavy = weight["bytes"] > HEAVY_BYTES or error.code == _IMPOSSIBLE
+    if not heavy and entry["read_ct"] < READ_TRIES:
         raise error
     megabytes = weight["bytes"] / 2**20
     reason = (

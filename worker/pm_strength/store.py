@@ -58,7 +58,7 @@ class Store:
     # queues
 
     def claim_trades(self, batch_size: int, visibility_seconds: int, wait_seconds: int) -> list[Row]:
-        """Lease messages that are due, waiting for some: [{msg_id, message}]."""
+        """Lease messages that are due, waiting for some: [{msg_id, read_ct, message}]."""
         messages: list[Row] = self._api.rpc(
             "pm_strength_claim_trades",
             batch_size=batch_size,
