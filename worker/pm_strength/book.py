@@ -8,20 +8,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from .override_index import OverrideIndex
-from .scopes import is_dimension, typed_scope
+from .override_row import read_override
+from .scopes import TypedValue, typed_scope
 from .settings import STRATEGIES, LearningSettings
-from .sizing import Match, Matches, Resolution, match_weight, specificity_order
+from .sizing import Match, Matches, Resolution, specificity_order
 
 
 class _Group:
     """The overrides of one group: what resolving needs of them, worked out beforehand."""
 
-    def __init__(self, rows: list[Mapping[str, Any]], settings: LearningSettings) -> None:
+    def __init__(self, matches: list[Match], scopes: list[dict[str, TypedValue]]) -> None:
         # heaviest first, so that the places of matches are in the order in which they are shown
-        matches = [_match(row, settings) for row in rows]
-        matches.sort(key=lambda match: (-match.weight, match.id))
-        self.matches = matches
-        self.index = OverrideIndex([typed_scope(match.scope_subset) for match in matches])
+        order = sorted(range(len(matches)), key=lambda at: (-matches[at].weight, matches[at].id))
+        self.matches = matches = [matches[at] for at in order]
+        self.index = OverrideIndex([scopes[at] for at in order])
         self.weights = [match.weight for match in matches]
         self.weighted = [match.weight * match.multiplier for match in matches]
         by_specificity = sorted(range(len(matches)), key=lambda place: specificity_order(matches[place]))
@@ -34,19 +34,13 @@ class _Group:
         if not places:
             return 1.0, "no_match"
         total = math.fsum(map(self.weights.__getitem__, places))
-        if total == 0 or not math.isfinite(total):
+        if total == 0:
             return 1.0, "zero_weight"
         if strategy == "most_specific":
             raw = self.matches[min(places, key=self.ranks.__getitem__)].multiplier
         else:
             raw = math.fsum(map(self.weighted.__getitem__, places)) / total
         return max(settings.multiplier_min, min(settings.multiplier_max, raw)), "matched"
-
-
-def _match(row: Mapping[str, Any], settings: LearningSettings) -> Match:
-    scope_subset, confidence = row["scope_subset"], float(row["confidence_score"])
-    weight = match_weight(confidence, len(scope_subset), settings)
-    return Match(row["id"], scope_subset, float(row["multiplier"]), confidence, weight)
 
 
 def _utc_now() -> datetime:
@@ -58,6 +52,7 @@ class OverrideBook:
 
     `overrides` are rows of `pm_overrides`; `run_id` is the mining run that they come from; `as_of`
     is when they were materialized, and makes answers `stale` once it is `stale_after_hours` ago.
+    Raises `OverrideError` naming the field of a row that is out of bounds (`override_row.py`).
     A book never changes, so any number of threads may use it.
     """
 
@@ -74,14 +69,22 @@ class OverrideBook:
         self.run_id = run_id
         self.as_of = as_of
         self._clock = clock
-        rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        groups: dict[tuple[str, str], tuple[list[Match], list[dict[str, TypedValue]]]] = {}
+        known: dict[TypedValue, TypedValue] = {}
         self._size = 0
         for row in overrides:
             self._size += 1
+            match, override_scope = read_override(row, self.settings)
             # a value that is no dimension is in no scope
-            if all(map(is_dimension, row["scope_subset"].values())):
-                rows.setdefault((row["pattern_key"], row["action_category"]), []).append(row)
-        self._groups = {key: _Group(members, self.settings) for key, members in rows.items()}
+            if len(override_scope) == len(match.scope_subset):
+                group = row["pattern_key"], row["action_category"]
+                matches, scopes = groups.get(group) or groups.setdefault(group, ([], []))
+                matches.append(match)
+                # a few values come up in all rows: kept once, or the garbage collector goes through them
+                scopes.append(
+                    {name: known.setdefault(value, value) for name, value in override_scope.items()}
+                )
+        self._groups = {group: _Group(*members) for group, members in groups.items()}
 
     def __len__(self) -> int:
         return self._size
@@ -97,14 +100,15 @@ class OverrideBook:
         """The multiplier for an action in a scope. Never raises: a key that is no text is `bad_input`.
 
         An override matches if its group is the same and its `scope_subset` is contained in `scope`,
-        values compared as jsonb does. A scope that is no mapping counts as empty. `strategy` is the
-        settings' unless it is given; one that there is none of is `bad_input` too.
+        values compared as jsonb does. A scope that is no mapping counts as empty; one with a whole
+        number beyond 2^53 is `bad_input`. `strategy` is the settings' unless it is given; an unknown one
+        is `bad_input` too.
         """
         try:
             return self._resolve(pattern_key, action_category, scope, strategy)
         except Exception:
-            # A scope of the caller's own making (keys that are no text, values that cannot be
-            # compared) must not break its trading loop.
+            # A scope of the caller's own making (a number too long, keys that are no text, values that
+            # cannot be compared) must not break its trading loop.
             return self._resolution(1.0, "bad_input", ())
 
     def _resolve(
@@ -114,10 +118,9 @@ class OverrideBook:
         texts = isinstance(pattern_key, str) and isinstance(action_category, str)
         if not (texts and pattern_key and action_category) or strategy not in STRATEGIES:
             return self._resolution(1.0, "bad_input", ())
+        dimensions = typed_scope(scope) if isinstance(scope, Mapping) else {}
         group = self._groups.get((pattern_key, action_category))
-        places: list[int] = []
-        if group is not None:
-            places = group.index.matching(typed_scope(scope) if isinstance(scope, Mapping) else {})
+        places = group.index.matching(dimensions) if group is not None else []
         matches = Matches(group.matches, places) if group is not None else ()
         if self.is_stale():
             return self._resolution(1.0, "stale", matches)

@@ -4,6 +4,7 @@ PmStrengthError
 ├── SettingsError            a learning setting that is unknown or out of range
 ├── ConnectionSettingsError  no project to talk to, or half of what names one
 ├── PatternKeyError          a module or action type that has no pattern key
+├── OverrideError            an override with a value that is missing or out of bounds
 ├── FileError                a file that cannot be read or written as asked
 ├── LessonLimitError         a mining run that would keep more lessons than `max_lessons`
 ├── StoreError               the database or its API said no
@@ -15,6 +16,8 @@ PmStrengthError
 """
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 
 class PmStrengthError(Exception):
@@ -39,6 +42,14 @@ class ConnectionSettingsError(PmStrengthError):
 
 class PatternKeyError(PmStrengthError, ValueError):
     """An action that has no pattern key: a foreign module or an unknown action type."""
+
+
+class OverrideError(PmStrengthError, ValueError):
+    """An override with a value that is missing or out of bounds; `field` names the value."""
+
+    def __init__(self, field: str, expected: str, got: object, override_id: object) -> None:
+        self.field = field
+        super().__init__(f"{field}: expected {expected}, got {_shown(got)} (override {override_id!s:.60})")
 
 
 class FileError(PmStrengthError):
@@ -90,3 +101,10 @@ class SupersededRunError(PmStrengthError):
 
 class StackError(PmStrengthError):
     """The embedded stack cannot start, or is not running."""
+
+
+def _shown(value: object) -> str:
+    # a number of thousands of digits, which Python refuses to write out, is of no use to anyone
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a longer integer"
+    return str(value) if type(value) in (int, float, Decimal) else f"{value!r:.60}"

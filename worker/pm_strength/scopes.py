@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from .errors import PmStrengthError
+from .scalars import MAX_INTEGER, Exact, is_held, is_too_long, plain
+from .scalars import Scalar as Scalar
 
 MAX_DIMENSIONS = 64
 MAX_CHARACTERS = 200
@@ -19,23 +21,24 @@ MAX_BYTES = 16 * 1024
 # JSON of so many characters cannot make a scope over the limit: a character takes at most 4 bytes, and
 # a number at most 5 times its length (1e15).
 SMALL_CHARACTERS = MAX_BYTES // 8
-# The integers up to here are the ones that a double, and so any JSON reader, keeps apart.
-MAX_INTEGER = 2**53
+
+HELD_BY_A_DOUBLE = "a number that a double holds (integers to 2^53)"
 
 # Made once: json makes one for each call with options, which costs more than reading a strand.
 _DECODER = json.JSONDecoder(parse_float=Decimal)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
-Scalar = str | int | float | bool
 # A value with its JSON type: 1 and 1.0 are one value, but 1, "1" and true are three.
-TypedValue = tuple[str, Scalar]
+TypedValue = tuple[str, Scalar | Exact]
 
 
 class ScopeError(PmStrengthError, ValueError):
-    """A scope over its limits; `field` is what is over, below `content`."""
+    """A scope over its limits; `field` is what is over."""
 
     def __init__(self, field: str, expected: str, got: str) -> None:
         self.field = field
+        self.expected = expected
+        self.got = got
         super().__init__(f"{field}: expected {expected}, got {got}")
 
 
@@ -56,7 +59,9 @@ def is_dimension(value: object) -> bool:
         return value != ""
     if isinstance(value, float):
         return math.isfinite(value)
-    return isinstance(value, bool | int | Decimal)
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return isinstance(value, int) or plain(value) is not None
 
 
 def checked_scope(
@@ -92,18 +97,38 @@ def checked_scope(
     return scope
 
 
-def typed(value: Scalar) -> TypedValue:
+def typed(value: Any) -> TypedValue:
     """A dimension's value in the form in which two are compared."""
-    if isinstance(value, bool):
-        return ("boolean", value)
-    if isinstance(value, str):
-        return ("string", value)
-    return ("number", value)
+    found = plain(value)
+    if isinstance(found, bool):
+        return ("boolean", found)
+    if isinstance(found, str):
+        return ("string", found)
+    return ("number", value if found is None else found)
 
 
-def typed_scope(scope: Mapping[str, Any]) -> dict[str, TypedValue]:
-    """The dimensions of a scope in the form in which scopes are compared."""
-    return {key: typed(value) for key, value in scope.items() if is_dimension(value)}
+def typed_scope(scope: Mapping[str, Any], path: str = "scope", held: bool = False) -> dict[str, TypedValue]:
+    """The dimensions of a scope in the form in which scopes are compared.
+
+    Raises `ScopeError` naming the dimension, below `path`, that is a whole number beyond 2^53; where
+    all numbers must be `held` by a double, one that is not too.
+    """
+    found: dict[str, TypedValue] = {}
+    # written out for the types of JSON, which most values are: this is much of the time of resolving
+    for key, value in scope.items():
+        kind = type(value)
+        if kind is str:
+            if value:
+                found[key] = ("string", value)
+        elif kind is bool:
+            found[key] = ("boolean", value)
+        elif (kind is int or kind is float) and -MAX_INTEGER <= value <= MAX_INTEGER:
+            found[key] = ("number", value)
+        elif is_dimension(value):
+            found[key] = _, number = typed(value)
+            if not isinstance(number, str) and (is_too_long(number) or (held and not is_held(number))):
+                raise ScopeError(f"{path}.{key}"[:MAX_CHARACTERS], HELD_BY_A_DOUBLE, _digits(number))
+    return found
 
 
 def _over(key: str, expected: str, got: str) -> ScopeError:
@@ -113,17 +138,17 @@ def _over(key: str, expected: str, got: str) -> ScopeError:
 def _checked_number(key: str, value: int | float | Decimal) -> int | float:
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            raise _over(key, "a number that a double holds (integers to 2^53)", _digits(value))
+            raise _over(key, HELD_BY_A_DOUBLE, _digits(value))
         return value
     number = float(value)
     # An exponent like 1e-400 would make the exact comparison astronomically slow, and is lost anyway.
     survives = math.isfinite(number) and (number != 0 or value == 0) and Decimal(repr(number)) == value
     if not survives or (number == math.floor(number) and abs(number) > MAX_INTEGER):
-        raise _over(key, "a number that a double holds (integers to 2^53)", _digits(value))
+        raise _over(key, HELD_BY_A_DOUBLE, _digits(value))
     return number
 
 
-def _digits(value: int | float | Decimal) -> str:
+def _digits(value: object) -> str:
     # str() of an integer with thousands of digits is refused by Python, and of no use to anyone.
     if isinstance(value, int) and value.bit_length() > 200:
         return "a longer integer"

@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeGuard, overload
+from typing import Any, SupportsFloat, overload
 
 from .errors import PatternKeyError
 from .patterns import canonical_action_category
+from .scalars import finite
 from .settings import LearningSettings
 
 REASONS = ("matched", "no_match", "zero_weight", "stale", "bad_input", "unavailable")
@@ -80,7 +81,7 @@ class Matches(Sequence[Match]):
         if self._total is None:
             self._total = math.fsum(self._group[held].weight for held in self._places)
         match, total = self._group[place], self._total
-        return replace(match, share=match.weight / total if 0 < total < math.inf else 0.0)
+        return replace(match, share=match.weight / total if total else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +141,7 @@ class Resolution:
 
 def match_weight(confidence_score: float, dimensions: int, settings: LearningSettings) -> float:
     """confidence_score * (dimensions + 1) ^ specificity_alpha."""
-    try:
-        return confidence_score * math.pow(dimensions + 1, settings.specificity_alpha)
-    except OverflowError:
-        return math.inf if confidence_score else 0.0
+    return confidence_score * math.pow(dimensions + 1, settings.specificity_alpha)
 
 
 def specificity_order(match: Match) -> tuple[float, float, float, float]:
@@ -158,13 +156,14 @@ def specificity_order(match: Match) -> tuple[float, float, float, float]:
 
 def apply_strength(
     action: Mapping[str, Any],
-    resolution: Resolution | float | None,
-    exposure_skew: float = 1.0,
+    resolution: Resolution | SupportsFloat | None,
+    exposure_skew: SupportsFloat = 1.0,
 ) -> dict[str, Any]:
     """A copy of the action with its size scaled; anything but an entry or an add is left as it is.
 
     `size_frac = min(1, max(0, size_frac * strength * exposure_skew))`. A missing or non-finite
-    strength or skew counts as 1, such a size_frac as 0. `strength` in the copy explains the size:
+    strength or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
+    `Decimal` too. `strength` in the copy explains the size:
     multiplier, reason, exposure_skew, the size before and the run. Never raises.
     """
     try:
@@ -175,15 +174,15 @@ def apply_strength(
 
 
 def _apply(
-    action: Mapping[str, Any], resolution: Resolution | float | None, exposure_skew: float
+    action: Mapping[str, Any], resolution: Resolution | SupportsFloat | None, exposure_skew: SupportsFloat
 ) -> dict[str, Any]:
     sized = dict(action)
     if not _is_sized(action):
         return sized
     multiplier, reason, run_id = _strength(resolution)
-    skew = exposure_skew if _finite(exposure_skew) else 1.0
-    before = action.get("size_frac")
-    if not _finite(before):
+    given_skew, before = finite(exposure_skew), finite(action.get("size_frac"))
+    skew = given_skew if given_skew is not None else 1.0
+    if before is None:
         before, reason = 0.0, "bad_input"
     size = before * multiplier * skew
     # 0 * inf cannot come up, but a huge size times a huge skew can overflow to inf, which is cut to 1
@@ -208,20 +207,9 @@ def _is_sized(action: Mapping[str, Any]) -> bool:
     return False
 
 
-def _strength(resolution: Resolution | float | None) -> tuple[float, str, int | None]:
+def _strength(resolution: Resolution | SupportsFloat | None) -> tuple[float, str, int | None]:
     if isinstance(resolution, Resolution):
-        if _finite(resolution.multiplier):
-            return resolution.multiplier, resolution.reason, resolution.run_id
-        return 1.0, "bad_input", resolution.run_id
-    if _finite(resolution):
-        return float(resolution), "matched", None
-    return 1.0, "bad_input", None
-
-
-def _finite(value: object) -> TypeGuard[float]:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
+        given, reason, run_id = finite(resolution.multiplier), resolution.reason, resolution.run_id
+    else:
+        given, reason, run_id = finite(resolution), "matched", None
+    return (given, reason, run_id) if given is not None else (1.0, "bad_input", run_id)

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..scopes import Scalar, TypedValue, is_dimension, typed
+from ..scalars import plain
+from ..scopes import Scalar, is_dimension, typed
 from ..settings import OUTCOME_COLUMNS, LearningSettings
 
 IntArray = npt.NDArray[np.int64]
@@ -137,15 +139,16 @@ def _code_scopes(
 
 def _code_column(column: list[Any]) -> tuple[tuple[Scalar, ...], IntArray]:
     """The distinct values of a column in order, and each row's number among them."""
-    kinds = {kind: _KINDS.get(kind, "") for kind in set(map(type, column))}
+    kinds = set(map(type, column))
+    if not kinds <= _KINDS.keys():
+        column = [value if type(value) in _KINDS else _plain(value) for value in column]
+        kinds = set(map(type, column))
     coded = np.full(len(column), MISSING, dtype=np.int64)
-    held: list[tuple[TypedValue, int]] = []
+    held: list[tuple[tuple[str, Scalar], int]] = []
     # Python takes 1 and True for the same key, so each kind of value is numbered by itself
-    for kind in sorted({kind if kind else "other" for kind in kinds.values()} - {"nothing"}):
-        members = {cls for cls, its in kinds.items() if (its if its else "other") == kind}
+    for kind in sorted({_KINDS[cls] for cls in kinds} - {"nothing"}):
+        members = {cls for cls in kinds if _KINDS[cls] == kind}
         part = [value if type(value) in members else None for value in column]
-        if kind == "other":
-            part = [value if is_dimension(value) else None for value in part]
         numbers, distinct = pd.factorize(np.array([*part, None], dtype=object)[:-1])
         taken = numbers >= 0
         coded[taken] = numbers[taken] + len(held)
@@ -153,7 +156,9 @@ def _code_column(column: list[Any]) -> tuple[tuple[Scalar, ...], IntArray]:
     return _in_order(held, coded)
 
 
-def _in_order(held: list[tuple[TypedValue, int]], coded: IntArray) -> tuple[tuple[Scalar, ...], IntArray]:
+def _in_order(
+    held: list[tuple[tuple[str, Scalar], int]], coded: IntArray
+) -> tuple[tuple[Scalar, ...], IntArray]:
     """Numbers in the order of the values: nothing then depends on the order of the events."""
     dimension_values = sorted({key for key, _ in held if is_dimension(key[1])})
     place = {key: number for number, key in enumerate(dimension_values)}
@@ -161,20 +166,21 @@ def _in_order(held: list[tuple[TypedValue, int]], coded: IntArray) -> tuple[tupl
     return tuple(value for _, value in dimension_values), renumber[coded]
 
 
-# How values compare; what is not here is looked at one by one.
+# How values compare; what is not here is first made one of these.
 _KINDS = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "nothing"}
 _KINDS |= {list: "nothing", dict: "nothing", tuple: "nothing", set: "nothing"}
 
 
-def _key(value: Any) -> TypedValue:
+def _key(value: Scalar) -> tuple[str, Scalar]:
     """The value as it is compared; a number that is whole is an integer, so 1.0 comes out as 1."""
-    kind, plain = typed(value)
-    if kind == "number":
-        if isinstance(plain, np.generic | Decimal):
-            plain = float(plain)
-        if isinstance(plain, float) and plain.is_integer():
-            plain = int(plain)
-    return kind, plain
+    kind, _ = typed(value)
+    return (kind, int(value)) if isinstance(value, float) and value.is_integer() else (kind, value)
+
+
+def _plain(value: object) -> Scalar | None:
+    """A value of a type that JSON has no name for as one that it has; None if it makes no dimension."""
+    held = plain(value)
+    return float(held) if isinstance(held, Decimal | Fraction) else held
 
 
 def _microseconds(timestamps: pd.Series[Any]) -> IntArray:

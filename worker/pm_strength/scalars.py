@@ -1,0 +1,94 @@
+"""Which text, number or boolean of JSON a value of Python is, whatever its type is called.
+
+Bots take their scopes and sizes from numpy, pandas and decimals: what compares as a number or a boolean
+is one. Nothing here imports those libraries.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from numbers import Integral, Real
+
+Scalar = str | int | float | bool
+# A number that no double holds stays exact: it then equals none that a double holds.
+Exact = Decimal | Fraction
+
+# The integers up to here are the ones that a double, and so any JSON reader, keeps apart.
+MAX_INTEGER = 2**53
+
+
+def plain(value: object) -> Scalar | Exact | None:
+    """The value as the type that JSON would read it as; None where it is no text, number or boolean.
+
+    A number becomes an integer, or the double that is equal to it or that is written like it (the
+    decimal 0.1). NaN and the infinities are None.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool) or _is_numpy_boolean(value):
+        return bool(value)
+    if isinstance(value, Integral):
+        try:
+            return int.__int__(value.__index__())
+        except (AttributeError, TypeError):  # a numpy time span registers as an integer
+            return None
+    return _double(value) if isinstance(value, Real | Decimal) else None
+
+
+def finite(value: object) -> float | None:
+    """The double nearest to a finite number of any type; None for anything else, a boolean too."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return None
+    try:
+        double = float(value)
+    except (OverflowError, TypeError, ValueError):
+        # beyond all doubles, a numpy time span, a signalling NaN
+        return None
+    return double if math.isfinite(double) else None
+
+
+def is_too_long(number: float | Exact) -> bool:
+    """Whether a finite number is whole and beyond the integers that a double keeps apart."""
+    if -MAX_INTEGER <= number <= MAX_INTEGER:
+        return False
+    if isinstance(number, Decimal):
+        return number == number.to_integral_value()
+    return number.denominator == 1 if isinstance(number, Fraction) else True
+
+
+def is_held(number: float | Exact) -> bool:
+    """Whether a double holds a number as `plain` gives it."""
+    return not isinstance(number, Decimal | Fraction)
+
+
+def _double(value: Real | Decimal) -> float | Exact | None:
+    exact = _exact(value)
+    if exact is None:
+        return None
+    try:
+        double = float(exact)
+    except OverflowError:
+        return exact
+    if math.isfinite(double) and (exact == double or exact == type(exact)(repr(double))):
+        return double
+    return exact
+
+
+def _exact(value: Real | Decimal) -> Exact | None:
+    """The number without any rounding; None if it is not finite, or does not say what it is."""
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    try:
+        return Fraction(*value.as_integer_ratio())  # type: ignore[attr-defined]
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return None
+
+
+def _is_numpy_boolean(value: object) -> bool:
+    # It is no bool, and registers as nothing else.
+    kind = type(value)
+    return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
