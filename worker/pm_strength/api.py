@@ -13,13 +13,15 @@ import httpx
 from pydantic import ValidationError
 
 from .connection import Connection
-from .errors import StoreError, TooMuchError, TransientStoreError
+from .errors import PermanentStoreError, StoreError, TooMuchError, TransientStoreError
 from .retry import classify, delay_seconds
 
 log = logging.getLogger(__name__)
 
 # The server ends a call after 8 s; a client that gave up earlier would not know how it ended.
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+# After so long one try has ended, however slowly its answer drips.
+TRY_SECONDS = 30.0
 
 T = TypeVar("T")
 
@@ -43,11 +45,22 @@ class _RefusedError(Exception):
             self.message = f"The API answered {response.status_code} without an explanation."
 
 
+def import_client() -> None:
+    """Import supabase-py now: it takes most of a second, which the first call is then spared.
+
+    A fork then also meets no import that is under way in another thread.
+    """
+    import supabase  # noqa: F401
+
+    from . import transport  # noqa: F401
+
+
 class Api:
     """A project's REST API as supabase-py gives it, with our errors and retries.
 
-    `tries` calls are made before a transient error is raised. Writes are tried again too, so every
-    call made through here must be idempotent.
+    `tries` calls are made before a transient error is raised, and each has ended after `try_seconds`.
+    Writes are tried again too, so every call made through here must be idempotent. The key goes to the
+    connection's own address alone, and into no error: redirects are not followed.
     """
 
     def __init__(
@@ -55,18 +68,29 @@ class Api:
         connection: Connection,
         *,
         tries: int = 6,
+        try_seconds: float = TRY_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         # supabase-py takes most of a second to import, and a plain book of overrides needs none of it
         from supabase import ClientOptions, create_client
 
-        self._http = httpx.Client(timeout=TIMEOUT, event_hooks={"response": [_refuse]}, follow_redirects=True)
+        from .transport import Deadline, Transport
+
+        self._deadline = Deadline()
+        self._http = httpx.Client(
+            timeout=TIMEOUT,
+            transport=Transport(connection.url, self._deadline),
+            event_hooks={"response": [_refuse]},
+            follow_redirects=False,
+        )
         options = ClientOptions(
             httpx_client=self._http, postgrest_client_timeout=TIMEOUT, postgrest_client_retry=False
         )
         self._client = create_client(connection.url, connection.key, options)
+        self._key = connection.key
         self._tries = tries
+        self._try_seconds = try_seconds
         self._sleep = sleep
         self._jitter = jitter
 
@@ -97,25 +121,48 @@ class Api:
         attempt = 0
         while True:
             try:
-                return send()
+                with self._deadline.within(self._try_seconds):
+                    return send()
             except Exception as cause:
                 error = _translate(cause, attempt)
                 if error is None:
                     raise
-                final = not isinstance(error, TransientStoreError) or isinstance(error, at_once)
-                if final or attempt + 1 >= self._tries:
-                    raise error from cause
-                pause = delay_seconds(attempt, self._jitter(), getattr(error, "retry_after", None))
-                log.info("trying again", extra={"error": str(error), "attempt": attempt, "seconds": pause})
-                self._sleep(pause)
-                attempt += 1
+            # outside of the handler: the error then carries no other, which might quote a header
+            error.args = tuple(str(part).replace(self._key, "(the key)") for part in error.args)
+            if not isinstance(error, TransientStoreError) or isinstance(error, at_once):
+                raise error
+            if attempt + 1 >= self._tries:
+                raise error
+            pause = delay_seconds(attempt, self._jitter(), error.retry_after)
+            log.info("trying again", extra={"error": str(error), "attempt": attempt, "seconds": pause})
+            self._sleep(pause)
+            attempt += 1
 
 
 class _NotJsonError(Exception):
     """A good status with a page of HTML, as a proxy in between gives it, or with JSON that was cut."""
 
 
+class _RedirectError(Exception):
+    """An answer that sends on to another address, and the address to set instead, if it says."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.target = None
+        try:
+            target = response.url.join(response.headers["Location"])
+        except (KeyError, httpx.InvalidURL):
+            return
+        if target.scheme in ("http", "https") and target.host:
+            # of what a server says, the address alone: the rest may quote the request
+            port = f":{target.port}" if target.port is not None else ""
+            host = f"[{target.host}]" if ":" in target.host else target.host
+            self.target = f"{target.scheme}://{host}{port}"
+
+
 def _refuse(response: httpx.Response) -> None:
+    if 300 <= response.status_code < 400:
+        raise _RedirectError(response)
     if response.status_code >= 400:
         response.read()
         raise _RefusedError(response)
@@ -140,8 +187,22 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
         return classify(
             cause.status, cause.code, cause.message, attempt=attempt, retry_after=cause.retry_after
         )
-    if isinstance(cause, httpx.HTTPError):
+    if isinstance(cause, StoreError):
+        return cause
+    if isinstance(cause, _RedirectError):
+        way = f"set SUPABASE_URL={cause.target}" if cause.target else "set the address that it stands for"
+        return PermanentStoreError(
+            f"SUPABASE_URL: expected the address of the API itself, got one that sends on: {way} if that is "
+            "your project's (the key was not sent there).",
+            status=cause.status,
+        )
+    if isinstance(cause, httpx.DecodingError):
+        return TransientStoreError(f"The API's answer cannot be unpacked: {cause}.")
+    if isinstance(cause, httpx.NetworkError | httpx.TimeoutException):
         return TransientStoreError(f"The API is out of reach ({type(cause).__name__}: {cause}).")
+    if isinstance(cause, httpx.HTTPError):
+        # the others quote what was sent or received
+        return TransientStoreError(f"The API is out of reach ({type(cause).__name__}).")
     if isinstance(cause, _NotJsonError | APIError | ValidationError | ValueError):
         return TransientStoreError("The API's answer is not the JSON that was expected.")
     return None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from dotenv import dotenv_values
 
@@ -18,10 +18,18 @@ KEY_VARIABLES = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A project's API address and the key to use there; the key is never shown."""
+    """A project's API address and the key to use there; the key is never shown.
+
+    Whitespace around both is dropped, as it comes along from files. Raises `ConnectionSettingsError`,
+    which shows neither, for an address that is not one and for a key that no header can carry.
+    """
 
     url: str
     key: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", _checked_url(self.url))
+        object.__setattr__(self, "key", _checked_key(self.key))
 
 
 def environment(dotenv: Path | None = None) -> dict[str, str]:
@@ -34,7 +42,7 @@ def environment(dotenv: Path | None = None) -> dict[str, str]:
 def connection_from(variables: Mapping[str, str]) -> Connection | None:
     """The project that the variables name; None if they name none.
 
-    Raises `ConnectionSettingsError` if they name half of one, or an address that is none.
+    Raises `ConnectionSettingsError` if they name half of one, and as `Connection` does.
     """
     url = variables.get(URL_VARIABLE, "").strip()
     name, key = next(
@@ -50,9 +58,38 @@ def connection_from(variables: Mapping[str, str]) -> Connection | None:
             f"{URL_VARIABLE} is set, but no key: set SUPABASE_SECRET_KEY (sb_secret_..., from the project's "
             "API settings) or the legacy SUPABASE_SERVICE_ROLE_KEY."
         )
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    return Connection(url, key)
+
+
+def _checked_url(given: object) -> str:
+    url = given.strip().rstrip("/") if isinstance(given, str) else ""
+    # urlsplit drops line ends and takes most else, so the characters are looked at first
+    parts = _split(url) if url.isprintable() and " " not in url else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConnectionSettingsError(
-            f"{URL_VARIABLE}: expected an address like https://<project>.supabase.co, got {url!r}"
+            f"{URL_VARIABLE}: expected an address like https://<project>.supabase.co"
         )
-    return Connection(url.rstrip("/"), key)
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        raise ConnectionSettingsError(
+            f"{URL_VARIABLE}: expected an address like https://<project>.supabase.co, without a user, "
+            "a password or a query"
+        )
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is not one
+    except ValueError:
+        return None
+    return parts
+
+
+def _checked_key(given: object) -> str:
+    key = given.strip() if isinstance(given, str) else ""
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise ConnectionSettingsError(
+            f"{KEY_VARIABLES[0]}: expected a key like sb_secret_..., of visible ASCII characters alone"
+        )
+    return key
