@@ -145,8 +145,8 @@ def measure(size: int, db: psycopg.Connection[Any], api: Api, connection: Connec
     rows = make_rows(size)
     fill(db, rows)
     start = time.perf_counter()
-    with StrengthClient(connection.url, connection.key) as client:
-        client.refresh()
+    with StrengthClient(connection.url, connection.key, deadline_seconds=60) as client:
+        assert client.refresh()
         loading = time.perf_counter() - start
         again = median(client.refresh, 20)
         resolution = client.resolve(PATTERN, "entry", SCOPE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from pm_strength import StrengthClient
-from pm_strength.errors import TransientStoreError
+from pm_strength.errors import SettingsError, TransientStoreError
 from pm_strength.store import Store
 
 
@@ -152,9 +154,9 @@ def test_a_book_that_could_not_be_refreshed_for_long_is_stale(monkeypatch: pytes
 def test_a_client_without_a_book_asks_soon_again() -> None:
     store = FakeStore()
     strength = client(store, refresh_seconds=60)
-    assert strength._pause() == 5
+    assert strength._refresher._pause() == 5
     strength.resolve("p", "entry", {})
-    assert strength._pause() == 60
+    assert strength._refresher._pause() == 60
     strength.close()
 
 
@@ -188,7 +190,79 @@ def test_after_close_it_still_answers() -> None:
     assert strength.resolve("p", "entry", {}).reason == "unavailable"
 
 
-@pytest.mark.parametrize("url", ["", "not a url", "http://127.0.0.1:1"])
-def test_any_address_fails_open(url: str) -> None:
-    with StrengthClient(url, "k") as strength:
+def test_a_project_out_of_reach_fails_open() -> None:
+    with StrengthClient("http://127.0.0.1:1", "k") as strength:
         assert strength.resolve("p", "entry", {"a": 1}).reason == "unavailable"
+
+
+@pytest.mark.parametrize("name", ["refresh_seconds", "max_age_seconds", "deadline_seconds"])
+@pytest.mark.parametrize("value", [0, -1, math.nan, "2", None, True])
+def test_seconds_that_are_none_are_refused_at_once(name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: expected a number of seconds above 0"):
+        StrengthClient("http://x.test", "k", **{name: value})
+
+
+def test_seconds_may_be_without_end() -> None:
+    store = FakeStore()
+    ever = math.inf
+    with StrengthClient(
+        "u",
+        "k",
+        connect=lambda: cast(Store, store),
+        refresh_seconds=ever,
+        max_age_seconds=ever,
+        deadline_seconds=ever,
+    ) as strength:
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+        assert strength.refresh()
+
+
+def test_a_client_that_nobody_holds_any_more_ends_its_thread() -> None:
+    store = FakeStore()
+    strength = client(store)
+    strength.resolve("p", "entry", {})
+    thread = strength._refresher._thread
+    assert thread is not None
+    del strength
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert store.calls[-1] == ("closed",)
+
+
+def test_a_machine_without_threads_fails_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FakeStore()
+
+    def no_more(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with client(store) as strength:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_more)
+            assert strength.resolve("p", "entry", {}).reason == "unavailable"
+            assert not strength.refresh()
+        now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: now + 6)
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+
+
+def test_a_set_that_goes_each_time_it_is_read_is_given_up() -> None:
+    class Restless(FakeStore):
+        def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 5) -> Any:
+            self.gone_after = 0
+            return super().override_page(set_id, after_id, page_size)
+
+    store = Restless()
+    with client(store) as strength:
+        assert strength.resolve("p", "entry", {}).reason == "unavailable"
+    assert len(store.calls) < 50
+
+
+def test_an_override_out_of_bounds_is_refused_with_its_field(caplog: pytest.LogCaptureFixture) -> None:
+    store = FakeStore()
+    with client(store) as strength:
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+        store.set_id, store.multiplier = 2, 1e308
+        assert not strength.refresh()
+        assert strength.resolve("p", "entry", {}).multiplier == 1.5
+    assert any("multiplier: expected" in str(record.__dict__["error"]) for record in caplog.records)

@@ -2,7 +2,7 @@
 
 PmStrengthError
 ├── SettingsError            a learning setting that is unknown or out of range
-├── ConnectionSettingsError  no project to talk to, or half of what names one
+├── ConnectionSettingsError  no project to talk to, half of what names one, or not an address or a key
 ├── PatternKeyError          a module or action type that has no pattern key
 ├── OverrideError            an override with a value that is missing or out of bounds
 ├── FileError                a file that cannot be read or written as asked
@@ -37,7 +37,10 @@ class SettingsError(PmStrengthError, ValueError):
 
 
 class ConnectionSettingsError(PmStrengthError):
-    """The environment names no project, or only half of one."""
+    """The environment names no project, or only half of one, or an address or key that cannot be one.
+
+    The message shows neither the address nor the key.
+    """
 
 
 class PatternKeyError(PmStrengthError, ValueError):
