@@ -4,7 +4,8 @@ create function pm_strength.dimension_count(scope_subset jsonb) returns integer
 language sql immutable strict
 set search_path = ''
 as $$
-  select count(*)::integer from jsonb_object_keys(scope_subset)
+  select count(*)::integer
+  from jsonb_object_keys(case when jsonb_typeof(scope_subset) = 'object' then scope_subset else '{}' end)
 $$;
 comment on function pm_strength.dimension_count(jsonb) is 'How many dimensions a scope subset has.';
 revoke execute on function pm_strength.dimension_count(jsonb) from public, anon, authenticated;
@@ -33,7 +34,7 @@ as $$
   from (select pm_strength.group_bits(set_id, pattern_key, action_category) as bits offset 0) g
   cross join lateral (
     select array_agg(b.term order by b.term) as terms
-    from jsonb_each(scope_subset) e
+    from jsonb_each(case when jsonb_typeof(scope_subset) = 'object' then scope_subset else '{}' end) e
     cross join lateral (
       select jsonb_hash_extended(jsonb_build_object(e.key, e.value), g.bits) as term offset 0
     ) b
@@ -58,7 +59,7 @@ as $$
   end), true)
   from (
     select (e.value #>> '{}')::numeric as number
-    from jsonb_each(scope_subset) e
+    from jsonb_each(case when jsonb_typeof(scope_subset) = 'object' then scope_subset else '{}' end) e
     where jsonb_typeof(e.value) = 'number'
     offset 0
   ) n

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from pm_strength.claim import HEAVY_BYTES, READ_TRIES, read_in_parts
-from pm_strength.errors import TooMuchError
+from pm_strength.errors import AnswerTooLargeError, TooMuchError
 from pm_strength.store import Store
 
 Row = dict[str, Any]
@@ -30,6 +30,8 @@ class Shelf:
     def read_trades(self, strand_ids: list[str]) -> Row:
         self.asked.append(len(strand_ids))
         if len(strand_ids) > self.slow_above or any(name in self.heavy for name in strand_ids):
+            if self.code == "too large":
+                raise AnswerTooLargeError("The API's answer: expected at most 64 MB")
             raise TooMuchError("canceling statement due to statement timeout", code=self.code)
         return {"read": min(self.fits, len(strand_ids)), "strands": [], "events": []}
 
@@ -91,8 +93,9 @@ def test_a_small_trade_comes_back_a_few_times_as_the_database_may_be_slow() -> N
     assert [letter[1] for letter in shelf.letters] == [0]
 
 
-def test_what_postgres_cannot_write_is_set_aside_at_once() -> None:
-    shelf = Shelf(heavy={"s0": 100}, code="54000")
+@pytest.mark.parametrize("code", ["54000", "too large"])
+def test_what_cannot_be_written_or_taken_is_set_aside_at_once(code: str) -> None:
+    shelf = Shelf(heavy={"s0": 100}, code=code)
     assert read(shelf, claimed(2)) == [[1]]
     assert [letter[1] for letter in shelf.letters] == [0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 
-from .errors import TooMuchError
+from .errors import AnswerTooLargeError, TooMuchError
 from .jobs import subject
 from .store import TRADES_QUEUE, Row, Store
 
@@ -39,7 +39,7 @@ def read_in_parts(
         wanted = pending[:size]
         try:
             read = store.read_trades([str(subject(entry)) for entry in wanted])
-        except TooMuchError as error:
+        except (TooMuchError, AnswerTooLargeError) as error:
             beat()
             if len(wanted) == 1:
                 _set_aside(store, wanted[0], error)
@@ -52,10 +52,10 @@ def read_in_parts(
         size *= 2
 
 
-def _set_aside(store: Store, entry: Row, error: TooMuchError) -> None:
+def _set_aside(store: Store, entry: Row, error: TooMuchError | AnswerTooLargeError) -> None:
     weight = store.weigh_trade(str(subject(entry)))
-    heavy = weight["bytes"] > HEAVY_BYTES or error.code == _IMPOSSIBLE
-    if not heavy and entry["read_ct"] < READ_TRIES:
+    slow = isinstance(error, TooMuchError) and error.code != _IMPOSSIBLE and weight["bytes"] <= HEAVY_BYTES
+    if slow and entry["read_ct"] < READ_TRIES:
         raise error
     megabytes = weight["bytes"] / 2**20
     reason = (

@@ -11,6 +11,7 @@ PmStrengthError
 │   ├── TransientStoreError  worth another try: a cut connection, a 503
 │   │   └── TooMuchError     more than one call can do: a time-out
 │   └── PermanentStoreError  no try will help: wrong key, missing migration, bad request
+│       └── AnswerTooLargeError  an answer beyond what is taken from any server
 ├── SupersededRunError       a newer run was published while this one was working
 └── StackError               the embedded stack cannot start, or is not there
 """
@@ -96,6 +97,10 @@ class TooMuchError(TransientStoreError):
 
 class PermanentStoreError(StoreError):
     """No retry will help; the message says what to fix."""
+
+
+class AnswerTooLargeError(PermanentStoreError):
+    """The answer is longer, unpacked, than anything that is asked for."""
 
 
 class SupersededRunError(PmStrengthError):

@@ -18,7 +18,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-from .errors import PermanentStoreError
+from .errors import AnswerTooLargeError
 
 # Far more than any answer that is asked for: a page of 5,000 overrides has 2 MB.
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -106,7 +106,7 @@ class _Body(httpx.SyncByteStream):
         for part in self._unpacked():
             size += len(part)
             if size > self._most:
-                raise PermanentStoreError(
+                raise AnswerTooLargeError(
                     f"The API's answer: expected at most {self._most:,} bytes unpacked, got more."
                 )
             yield part
