@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from tests.integration.conftest import Database
 from .test_poison import SEEN, STRAND, STRANDS, STRANDS_AN_EXAMPLE, expected_events, strand_rows, valid_close
 
 Row = dict[str, Any]
+LONG_NUMBER = re.compile(r"[ \[]-?\d{400}")
 
 
 def post(client: httpx.Client, row: Row) -> int:
@@ -53,7 +55,8 @@ def check(store: Store, db: Database, client: httpx.Client, drawn: list[Row]) ->
     db.execute("select pgmq.purge_queue('pm_strength_trades')")
     status = {row["id"]: post(client, row) for row in rows}
     wanted = expected_events(rows)
-    refused = [row for row in rows if status[row["id"]] == 422]
+    # the function refuses a number so long wherever it stands, capture only where it reads it
+    refused = [row for row in rows if status[row["id"]] == 422 and not LONG_NUMBER.search(json.dumps(row))]
     assert [json.dumps(row) for row in refused if is_learnable(row, wanted)] == []
 
     while messages := store.claim_trades(20, 60, 0):
