@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -215,13 +216,13 @@ def test_status_of_the_stack(stack: Stack, variables: dict[str, str], tmp_path: 
     assert run("status", "--dir", str(tmp_path / "none")).returncode == 3
 
 
-def start_worker(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
+def start_worker(stack: Stack, *arguments: str, **env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [str(PROGRAM), "worker", "--dir", str(stack.directory), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=CLEAN_ENVIRONMENT,
+        env=CLEAN_ENVIRONMENT | env,
     )
 
 
@@ -256,6 +257,21 @@ def test_a_running_worker_captures_and_stops_when_asked(
     assert worker.returncode == 0
     assert json.loads(logged.splitlines()[-1])["message"] == "stopped"
     assert db.execute("select count(*) > 0 from pattern_trade_events").fetchone() == (True,)
+
+
+@pytest.mark.parametrize(("host", "listens"), [(None, "127.0.0.1"), ("127.0.0.2", "127.0.0.2")])
+def test_a_worker_answers_probes_where_it_is_told_to(stack: Stack, host: str | None, listens: str) -> None:
+    worker = start_worker(stack, "--port", "0", **({} if host is None else {"PM_STRENGTH_HOST": host}))
+    try:
+        assert worker.stderr is not None
+        said = next(line for line in map(json.loads, worker.stderr) if line["message"] == "listening")
+        assert said["host"] == listens
+        assert httpx.get(f"http://{listens}:{said['port']}/healthz").status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.3:{said['port']}/healthz")
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=30)
 
 
 def test_a_second_signal_ends_at_once(stack: Stack, store: Store) -> None:

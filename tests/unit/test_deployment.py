@@ -51,6 +51,7 @@ def test_the_image_needs_no_root_and_takes_no_secret_along() -> None:
     assert "--require-hashes" in stages[0]
     assert "HEALTHCHECK" in stages[1]
     assert 'ENTRYPOINT ["pm-strength"]' in stages[1], "a shell in between would keep SIGTERM to itself"
+    assert re.search(r"^\s*PM_STRENGTH_HOST=0\.0\.0\.0$", stages[1], re.MULTILINE), "else no port reaches it"
     assert not re.search(r"SECRET|SERVICE_ROLE", re.sub(r"^#.*", "", dockerfile, flags=re.MULTILINE))
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert ignored[0] == "*"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pm_strength import health
 from pm_strength.health import HealthServer
 from pm_strength.jobs import BatchPlan
 from pm_strength.learning import RunReport
@@ -52,6 +57,111 @@ def test_it_answers_as_the_checks_say() -> None:
         assert (ready.status_code, ready.json()["reason"]) == (503, "silent")
         assert "pm_strength_messages_total" in httpx.get(f"{url}/metrics").text
         assert httpx.get(f"{url}/secrets").status_code == 404
+
+
+@pytest.fixture
+def server() -> Iterator[HealthServer]:
+    with HealthServer(0, lambda: None, lambda: None, Metrics()) as server:
+        yield server
+
+
+def connect(server: HealthServer) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+
+
+def answer_to(server: HealthServer, request: bytes) -> bytes:
+    answer = b""
+    # what is left unread of a request that is too long resets the connection behind the answer
+    with connect(server) as connection, suppress(ConnectionResetError):
+        connection.sendall(request)
+        while part := connection.recv(65536):
+            answer += part
+    return answer
+
+
+def test_connections_that_say_nothing_keep_no_probe_waiting_and_take_no_threads(server: HealthServer) -> None:
+    before = threading.active_count()
+    with ExitStack() as stack:
+        idle = [stack.enter_context(connect(server)) for _ in range(400)]
+        assert httpx.get(f"http://127.0.0.1:{server.port}/healthz", timeout=60).json() == {"status": "ok"}
+        assert threading.active_count() <= before
+        # beyond its bound the server has let go of the oldest
+        idle[0].settimeout(60)
+        assert gone(idle[0])
+        assert len(server._open) <= health.MAX_CONNECTIONS
+
+
+def gone(connection: socket.socket) -> bool:
+    """Whether the other side closes it without a word."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@pytest.mark.parametrize("drip", [b"", b"x"], ids=["silent", "a byte at a time"])
+def test_a_request_that_takes_too_long_is_cut(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch, drip: bytes
+) -> None:
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 0.5)
+    with connect(server) as connection:
+        connection.settimeout(0.1)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                connection.sendall(drip)
+                if connection.recv(1) == b"":
+                    return
+            except TimeoutError:
+                continue
+            except (ConnectionResetError, BrokenPipeError):
+                return
+    raise AssertionError("it was never cut")
+
+
+def test_an_answer_that_nobody_reads_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REQUEST_SECONDS", 0.5)
+    metrics = Metrics()
+    monkeypatch.setattr(metrics, "text", lambda: b"x" * 50_000_000)
+    with HealthServer(0, lambda: None, lambda: None, metrics) as server, connect(server) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert connection.recv(5) == b"HTTP/"
+        end = time.monotonic() + 60
+        while server._open:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /healthz HTTP/1.0\r\n\r\n", 200),
+        (b"GET /healthz HTTP/1.1\nHost: x\n\n", 200),
+        (b"POST /healthz HTTP/1.1\r\n\r\n", 501),
+        (b"\x16\x03\x01\x02\r\n\r\n", 400),
+        (b"GET /" + b"x" * 20_000, 431),
+        (b"GET /healthz HTTP/1.1\r\n" + b"a: b\r\n" * 5_000, 431),
+    ],
+)
+def test_each_request_gets_one_answer_and_its_connection_is_closed(
+    server: HealthServer, request_: bytes, status: int
+) -> None:
+    answer = answer_to(server, request_)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nConnection: close\r\n" in answer
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_it_listens_on_loopback_unless_told_otherwise() -> None:
+    def listens_on(**options: Any) -> str:
+        server = HealthServer(0, lambda: None, lambda: None, Metrics(), **options)
+        with server:
+            return str(server._socket.getsockname()[0])
+
+    assert listens_on() == "127.0.0.1"
+    assert listens_on(host="0.0.0.0") == "0.0.0.0"  # noqa: S104
+    with pytest.raises(OSError, match=r"."):
+        HealthServer(0, lambda: None, lambda: None, Metrics(), "192.0.2.1")
 
 
 def test_the_numbers() -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ..health import HealthServer
+from ..health import LOOPBACK, HealthServer
 from ..metrics import Metrics
 from ..store import Store
 from ..worker import Worker, WorkerOptions, collect_garbage_less
@@ -45,6 +45,14 @@ def worker(
             help="Answer /healthz, /readyz and /metrics here.",
         ),
     ] = None,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            envvar="PM_STRENGTH_HOST",
+            help="With --port: the address to listen on; 0.0.0.0 to be reached from outside.",
+        ),
+    ] = LOOPBACK,
     directory: ProjectDirectory = None,
 ) -> None:
     """Turn closed trades into events, and mine and materialize by the schedule, until stopped.
@@ -66,7 +74,7 @@ def worker(
     options = WorkerOptions(batch_size=batch_size, visibility_seconds=visibility_seconds)
     metrics = Metrics()
     running = Worker(lambda: Store.connect(connection), options, on_batch=count, metrics=metrics)
-    with stop_on_signal(running.stop), _served(port, running, metrics):
+    with stop_on_signal(running.stop), _served(host, port, running, metrics):
         log.info("started", extra={"url": connection.url, "drain": drain})
         if drain:
             running.drain()
@@ -78,18 +86,18 @@ def worker(
 
 
 @contextmanager
-def _served(port: int | None, running: Worker, metrics: Metrics) -> Iterator[None]:
+def _served(host: str, port: int | None, running: Worker, metrics: Metrics) -> Iterator[None]:
     if port is None:
         yield
         return
     try:
-        server = HealthServer(port, running.alive, running.ready, metrics)
+        server = HealthServer(port, running.alive, running.ready, metrics, host)
     except OSError as error:
         raise typer.BadParameter(
-            f"cannot listen on port {port}: {error.strerror}", param_hint="--port"
+            f"cannot listen on {host}, port {port}: {error.strerror}", param_hint="--host and --port"
         ) from None
     with server:
-        log.info("listening", extra={"port": server.port})
+        log.info("listening", extra={"host": host, "port": server.port})
         yield
 
 
