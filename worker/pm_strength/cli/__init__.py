@@ -7,7 +7,6 @@ Exit codes: 0 done; 1 refused or done in part (bad lines, a failed run); 2 wrong
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import Annotated
 
@@ -26,12 +25,15 @@ from ..errors import (
 from . import learn, queue, resolve, settings, show, stack, strands, work
 from .demo import demo
 from .output import err
+from .text import drop_output, prepare_streams, speaks_unicode
 
 app = typer.Typer(
     name="pm-strength",
     help="Learns position-size multipliers from closed trades, on Supabase.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # its frames around help are drawn with characters that not every terminal has
+    rich_markup_mode="rich" if speaks_unicode(sys.stdout) else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,15 +53,19 @@ def options(
 
 def main() -> None:
     """Run the command line; errors of ours are one line and an exit code, not a traceback."""
+    prepare_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            # here, where it can still be caught, and not as Python ends
+            sys.stdout.flush()
     except PmStrengthError as error:
         # one line, however narrow: what reads a log reads lines
         err.print(f"[red]error:[/red] {escape(logs.redact(str(error)))}", soft_wrap=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:
-        # the reader of our output has gone, as `| head` does; nothing is left to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         sys.exit(1)
 
 

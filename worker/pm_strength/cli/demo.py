@@ -21,7 +21,7 @@ from ..sizing import SIZED_CATEGORIES, Resolution, apply_strength
 from ..store import Store
 from ..strand_import import import_strands
 from ..worker import Worker
-from .output import Steps, err, out, print_table, progress_bars, scope_text
+from .output import Steps, out, print_table, progress_bars, scope_text, spinner
 from .resolve import print_resolution
 from .show import OVERRIDE_HEADINGS, override_cells, short_pattern
 from .target import open_stack
@@ -66,8 +66,8 @@ def _stack(directory: Path, keep: bool) -> Iterator[StackStatus]:
     stack = open_stack(directory)
     stack.down(purge=True)
     try:
-        with err.status("starting ...") as spinner:
-            status = stack.up(progress=lambda step: spinner.update(f"starting {step} ..."))
+        with spinner("starting ...") as shown:
+            status = stack.up(progress=lambda step: shown.update(f"starting {step} ..."))
         yield status
     except BaseException:
         stack.down(purge=True)

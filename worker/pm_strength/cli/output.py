@@ -14,7 +14,10 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.status import Status
 from rich.table import Table
+
+from .text import encoding_of, speaks_unicode
 
 Justify = Literal["left", "right"]
 
@@ -22,8 +25,16 @@ Justify = Literal["left", "right"]
 WIDTH = 120
 
 
+class _Console(Console):
+    """Rich takes a stream that it was not given for UTF-8, whatever it is."""
+
+    @property
+    def encoding(self) -> str:
+        return encoding_of(self.file)
+
+
 def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr, highlight=False)
+    console = _Console(stderr=stderr, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = WIDTH
     return console
@@ -80,11 +91,16 @@ def scope_text(scope: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={_word(value)}" for key, value in sorted(scope.items()))
 
 
+def spinner(text: str) -> Status:
+    """A text on stderr that turns while a block runs."""
+    return err.status(text, spinner=_spinner_name())
+
+
 @contextmanager
 def progress_bars(always: bool = False) -> Iterator[Progress]:
     """Bars on stderr while a block runs; none where that is no terminal, or with `always` their end."""
     columns = (
-        SpinnerColumn(finished_text="[green]✓[/green]"),
+        SpinnerColumn(_spinner_name(), finished_text=f"[green]{'✓' if _draws_unicode() else '+'}[/green]"),
         TextColumn("{task.description:<24}"),
         BarColumn(bar_width=30),
         TextColumn("{task.fields[note]}"),
@@ -115,6 +131,14 @@ class Steps:
         """Mark the last step as done."""
         if self._current is not None:
             self._bars.update(self._tasks[self._current], completed=1.0)
+
+
+def _draws_unicode() -> bool:
+    return speaks_unicode(err.file)
+
+
+def _spinner_name() -> str:
+    return "dots" if _draws_unicode() else "line"
 
 
 def _word(value: Any) -> str:

@@ -11,6 +11,7 @@ import typer
 from ..settings import LearningSettings
 from .output import out, print_json, print_table
 from .target import ProjectDirectory, open_store
+from .text import typed
 
 MODULE = "pm"
 
@@ -69,7 +70,7 @@ def set_values(
 
 def parse_change(change: str) -> tuple[str, str]:
     """The name and the value's text of NAME=VALUE; raises `typer.BadParameter`."""
-    name, equals, text = change.partition("=")
+    name, equals, text = typed(change).partition("=")
     if not equals or not name:
         raise typer.BadParameter(f"expected NAME=VALUE, got {change!r}")
     return name, text

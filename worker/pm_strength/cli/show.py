@@ -12,6 +12,7 @@ from ..errors import PatternKeyError
 from ..patterns import canonical_action_category
 from .output import Format, FormatOption, Justify, print_csv, print_json, print_table, scope_text
 from .target import ProjectDirectory, open_store
+from .text import typed
 
 Row = dict[str, Any]
 
@@ -98,7 +99,7 @@ def parse_scope(text: str | None) -> Row:
     if text is None:
         return {}
     try:
-        scope = json.loads(text, parse_constant=_refuse)
+        scope = json.loads(typed(text), parse_constant=_refuse)
     except ValueError as error:
         raise typer.BadParameter(f"expected a JSON object: {error}", param_hint="--scope") from None
     if not isinstance(scope, dict):
@@ -158,7 +159,7 @@ def _override_strength(row: Row) -> float:
 
 def _filters(pattern: str | None, action: str | None, scope: str | None) -> Row:
     return {
-        "pattern_key": pattern,
+        "pattern_key": None if pattern is None else typed(pattern),
         "action_category": None if action is None else parse_action(action),
         "scope": parse_scope(scope),
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import StackError
-from .output import err, out, print_json
+from .output import err, out, print_json, spinner
 from .target import DEFAULT_DIRECTORY, StackDirectory, open_stack
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def up(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption = Sta
     Does nothing to what runs already. The data stays in the folder between runs.
     """
     stack = open_stack(directory)
-    with err.status("starting ...") as spinner:
-        started = stack.up(progress=lambda step: spinner.update(f"starting {step} ..."))
+    with spinner("starting ...") as shown:
+        started = stack.up(progress=lambda step: shown.update(f"starting {step} ..."))
     _print(started, output)
 
 
