@@ -1,6 +1,6 @@
 """`make test-image`: builds the worker's image with buildah, and runs it against an embedded stack.
 
-The base image is made with debootstrap and named as the Dockerfile's FROM, so nothing is pulled.
+The base image is made with debootstrap and named as the Dockerfile's BASE, so nothing is pulled.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def install() -> None:
 
 def base_name() -> str:
     """The image that the Dockerfile builds on."""
-    names = set(re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE))
-    assert len(names) == 1, names
-    return names.pop()
+    found = re.search(r"^ARG BASE=(\S+)", DOCKERFILE.read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
 
 
 def make_base() -> None:
