@@ -34,7 +34,7 @@ test-slow: setup ## the tests that `make test` leaves out
 test-all: test test-functions test-slow test-faults test-pg15 test-image ## all tests
 
 test-functions: setup ## the edge functions (deno test)
-	cd supabase/functions && $(DENO) test --quiet --allow-env --allow-read
+	cd supabase/functions && "$(DENO)" test --quiet --allow-env --allow-read
 
 types: setup ## the database's types for the edge functions, generated anew from the migrations
 	$(BIN)/python -m tests.database_types
@@ -71,12 +71,12 @@ lint: setup ## format, lint, types, direction of imports
 	$(BIN)/ruff check worker tests examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	cd supabase/functions && $(DENO) fmt --check --quiet && $(DENO) lint --quiet && $(DENO) check --quiet .
+	cd supabase/functions && "$(DENO)" fmt --check --quiet && "$(DENO)" lint --quiet && "$(DENO)" check --quiet .
 
 fmt: setup ## format and fix what can be fixed
 	$(BIN)/ruff format worker tests examples
 	$(BIN)/ruff check --fix worker tests examples
-	cd supabase/functions && $(DENO) fmt --quiet
+	cd supabase/functions && "$(DENO)" fmt --quiet
 
 clean: ## remove what was built, keep data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -210,7 +211,8 @@ def test_a_key_without_rights_is_told_so(variables: dict[str, str], store: Store
 def test_status_of_the_stack(stack: Stack, variables: dict[str, str], tmp_path: Path) -> None:
     directory = str(stack.directory)
     assert json.loads(run("status", "-o", "json", "--dir", directory).stdout) == variables
-    script = f'eval "$({PROGRAM} status -o env --dir {directory})"; echo "$API_URL $SECRET_KEY"'
+    program = f"{shlex.quote(str(PROGRAM))} status -o env --dir {shlex.quote(directory)}"
+    script = f'eval "$({program})"; echo "$API_URL $SECRET_KEY"'
     sourced = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert sourced.stdout.split() == [variables["API_URL"], variables["SECRET_KEY"]]
     assert run("status", "--dir", str(tmp_path / "none")).returncode == 3
