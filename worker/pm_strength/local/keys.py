@@ -1,4 +1,4 @@
-"""The keys of a project: a JWT secret, the legacy JWTs and the opaque keys that stand for them."""
+"""The keys of a stack: as a project has them, and the password of its database."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 # 2036, as on the keys that the Supabase CLI makes: a local stack has no use for keys that expire.
 EXPIRES = 2_085_000_000
+# What stacks had that were made before each got one of its own; `up` changes it.
+FIRST_PASSWORD = "postgres"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,9 @@ class StackKeys:
     service_role_key: str = field(repr=False)
     publishable_key: str = field(repr=False)
     secret_key: str = field(repr=False)
+    # Whoever knows a superuser's password runs programs as the user that Postgres runs as, and every
+    # user of the machine can reach its port.
+    db_password: str = field(repr=False, default=FIRST_PASSWORD)
 
     @classmethod
     def generate(cls) -> StackKeys:
@@ -35,11 +40,17 @@ class StackKeys:
             service_role_key=role_token(jwt_secret, "service_role"),
             publishable_key="sb_publishable_" + secrets.token_urlsafe(24),
             secret_key="sb_secret_" + secrets.token_urlsafe(24),
+            db_password=new_password(),
         )
 
     def to_dict(self) -> dict[str, str]:
         """For the state file."""
         return asdict(self)
+
+
+def new_password() -> str:
+    """A random password that an address takes as it is."""
+    return secrets.token_urlsafe(24)
 
 
 def role_token(jwt_secret: str, role: str, claims: Mapping[str, Any] | None = None) -> str:

@@ -30,7 +30,7 @@ def migrate(db_url: str, folder: Path | None = None) -> list[str]:
             version, _, name = path.stem.partition("_")
             if version in done:
                 continue
-            script = path.read_text()
+            script = path.read_text(encoding="utf-8")
             try:
                 with connection.transaction():
                     connection.execute(script.encode())

@@ -9,47 +9,52 @@ import subprocess
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StackError
+from .keys import FIRST_PASSWORD
 from .process import tail
 
+if TYPE_CHECKING:
+    import psycopg
+
 SUPERUSER = "supabase_admin"
-PASSWORD = "postgres"  # noqa: S105 - as on `supabase start`; the server listens on loopback only
 DATABASE = "postgres"
 # Postgres refuses to run as root; the stack's system user owns the cluster then.
 SYSTEM_USER = "embedded_postgres"
+LOGIN_ROLES = (SUPERUSER, "postgres", "authenticator")
 
 
 class Postgres:
     """One cluster. Every method can be called in any state that a crash may have left."""
 
-    def __init__(self, folder: Path, bin_folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, bin_folder: Path, port: int, password: str) -> None:
         self.folder = folder
         self.port = port
+        self._password = password
         self._bin = bin_folder
         self._data = folder / "data"
         self._log = folder / "postgres.log"
 
     def url(self, user: str = "postgres", database: str = DATABASE) -> str:
         """The address that psql and the Supabase CLI take."""
-        return f"postgresql://{user}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+        return self._url(user, self._password, database)
 
     def create(self) -> bool:
         """Make the cluster if there is none; True if it was made."""
         if (self._data / "PG_VERSION").exists():
             return False
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._data.exists():
             shutil.rmtree(self._data)  # an initdb that was interrupted
-        if _as_user() is not None:
-            _open_path_to(self.folder)
+        if _system_user() is not None:
+            _open_path_to(self.folder.parent)
             _open_path_to(self._bin)
-            entry = pwd.getpwnam(SYSTEM_USER)
-            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
+        _give_away(self.folder)
         with tempfile.NamedTemporaryFile("w", dir=self.folder) as password:
-            password.write(PASSWORD)
+            password.write(self._password)
             password.flush()
-            os.chmod(password.name, 0o644)
+            _give_away(Path(password.name))
             self._run(
                 "initdb",
                 *("-D", self._data, "-U", SUPERUSER, "-E", "UTF8", "--locale=C.UTF-8"),
@@ -61,11 +66,26 @@ class Postgres:
         """Make the roles, schemas and privileges of a hosted project, all of them or none."""
         import psycopg
 
-        with psycopg.connect(self.url(SUPERUSER)) as connection:
+        try:
+            connection = psycopg.connect(self.url(SUPERUSER))
+        except psycopg.OperationalError:
+            with psycopg.connect(self._url(SUPERUSER, FIRST_PASSWORD)) as old:
+                self._set_passwords(old)
+            connection = psycopg.connect(self.url(SUPERUSER))
+        with connection:
             if connection.execute("select 1 from pg_roles where rolname = 'authenticator'").fetchone():
                 return
-            script = resources.files(__package__).joinpath("bootstrap.sql").read_text()
-            connection.execute(script.encode())
+            script = resources.files(__package__).joinpath("bootstrap.sql").read_bytes()
+            connection.execute(script)
+            self._set_passwords(connection)
+
+    def _set_passwords(self, connection: psycopg.Connection[Any]) -> None:
+        from psycopg import sql
+
+        for role in LOGIN_ROLES:
+            connection.execute(
+                sql.SQL("alter role {} password {}").format(sql.Identifier(role), sql.Literal(self._password))
+            )
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
@@ -90,7 +110,7 @@ class Postgres:
             [self._bin / "pg_ctl", "status", "-D", self._data],
             capture_output=True,
             check=False,
-            user=_as_user(),
+            **_as_system_user(),
             cwd="/",
         )
         return status.returncode == 0
@@ -99,41 +119,62 @@ class Postgres:
         """The major version of the cluster."""
         return (self._data / "PG_VERSION").read_text().strip()
 
+    def _url(self, user: str, password: str, database: str = DATABASE) -> str:
+        return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
+
     def _run(self, program: str, *arguments: object) -> None:
         # a server that inherits a pipe would keep the caller waiting, so the output goes to a file
         with tempfile.TemporaryFile() as output:
-            ended = subprocess.run(
-                [self._bin / program, *map(str, arguments)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                check=False,
-                user=_as_user(),
-                cwd="/",
-                start_new_session=True,
-            )
+            try:
+                ended = subprocess.run(
+                    [self._bin / program, *map(str, arguments)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    check=False,
+                    **_as_system_user(),
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except PermissionError:
+                raise StackError(
+                    f"The user {SYSTEM_USER} may not run {self._bin / program}: let others read and run "
+                    f"what is in {self._bin.parent} (chmod -R go+rX), or start the stack as another user."
+                ) from None
             output.seek(0)
             said = output.read().decode(errors="replace").strip()
         if ended.returncode != 0:
             raise StackError(f"Postgres: {program} failed: {said[-1500:]}\n{tail(self._log)}")
 
 
-def _as_user() -> str | None:
+def _system_user() -> pwd.struct_passwd | None:
     """The user to run Postgres as: another one if this is root."""
     if os.geteuid() != 0:
         return None
     try:
-        pwd.getpwnam(SYSTEM_USER)
+        return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
         subprocess.run(
             ["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", SYSTEM_USER], check=True
         )
-    return SYSTEM_USER
+    return pwd.getpwnam(SYSTEM_USER)
+
+
+def _as_system_user() -> dict[str, Any]:
+    """For subprocess: that user, and none of root's groups."""
+    user = _system_user()
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _give_away(path: Path) -> None:
+    user = _system_user()
+    if user is not None:
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _open_path_to(folder: Path) -> None:
-    """Let other users pass through the folders above, and no more than that."""
+    """Let other users pass through a folder and those above it, and no more than that."""
     for parent in (folder, *folder.resolve().parents):
         mode = parent.stat().st_mode
         if not mode & 0o001:
-            parent.chmod(mode | 0o011)
+            parent.chmod(mode | 0o001)

@@ -25,7 +25,8 @@ class Daemon:
     @classmethod
     def spawn(cls, command: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> Daemon:
         """Start a command in a session of its own, its output appended to `log`."""
-        with log.open("ab") as output:
+        # what a program says may hold what was written to it
+        with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
             process = subprocess.Popen(  # the daemon is meant to go on
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,

@@ -11,13 +11,15 @@ from importlib import resources
 from pathlib import Path
 
 from ..errors import StackError
-from .binaries import deno_bin, fetch_packages, postgrest_bin
+from .binaries import deno_bin, deno_folder, fetch_packages, postgrest_bin
 from .keys import StackKeys, verification_keys
 from .process import Daemon, tail, wait_until
 from .project import functions_folder
 
 READY_SECONDS = 20.0
 MAX_ROWS = 1000
+# They end a path where Deno reads it as an option or as an address.
+NOT_IN_A_PATH = ",#?%"
 # What a hosted project keeps as the functions' secrets.
 FUNCTION_SECRETS = ("PM_STRENGTH_BOT_TOKEN", "PM_STRENGTH_CORS_ORIGINS")
 # The public keys of users' tokens, which a hosted project has of its own; none without it.
@@ -60,6 +62,10 @@ def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> D
     """
     log = folder / "functions.log"
     functions = functions_folder()
+    if set(NOT_IN_A_PATH) & set(str(functions)):
+        raise StackError(
+            f"The functions cannot be served from {functions}: expected a path without any of {NOT_IN_A_PATH}"
+        )
     fetch_packages(functions)
     ours = {name: value for name, value in os.environ.items() if name in FUNCTION_SECRETS}
     daemon = Daemon.spawn(
@@ -79,6 +85,7 @@ def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> D
             "SUPABASE_SECRET_KEYS": json.dumps({"default": keys.secret_key}),
             "SUPABASE_JWKS": os.environ.get(JWKS_VARIABLE, ""),
             "PM_STRENGTH_JWT_SECRET": keys.jwt_secret,
+            "DENO_DIR": str(deno_folder()),
             "NO_COLOR": "1",
             **ours,
         },
@@ -104,6 +111,7 @@ def start_gateway(folder: Path, ports: Mapping[str, int], keys: StackKeys) -> Da
             "SERVICE_ROLE_KEY": keys.service_role_key,
             "PUBLISHABLE_KEY": keys.publishable_key,
             "SECRET_KEY": keys.secret_key,
+            "DENO_DIR": str(deno_folder()),
             "NO_COLOR": "1",
         },
     )

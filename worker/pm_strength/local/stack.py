@@ -9,14 +9,14 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import StackError
 from .binaries import install_pgmq, postgres_bin
-from .keys import StackKeys
+from .keys import StackKeys, new_password
 from .migrations import migrate
 from .postgres import Postgres
 from .process import Daemon
@@ -24,6 +24,8 @@ from .services import start_functions, start_gateway, start_postgrest
 
 # As `supabase start` uses them, if they are free.
 PREFERRED_PORTS = {"api": 54321, "db": 54322, "rest": 54331, "rest_admin": 54332, "functions": 54333}
+# Postgres runs as another user if this is root, and has to get through.
+FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
 SERVICES = ("postgrest", "functions", "gateway")
 # Which services look for the one on a port.
 _LOOKS_FOR = {"rest": ("gateway",), "functions": ("gateway",), "api": ("functions",)}
@@ -68,6 +70,10 @@ class Stack:
         with self._locked(), _one_start_at_a_time():
             state = self._read() or {"keys": StackKeys.generate().to_dict(), "ports": {}, "daemons": {}}
             self._choose_ports(state)
+            if "db_password" not in state["keys"]:
+                state["keys"]["db_password"] = new_password()
+                # it would go on with the old one
+                self._stop_service("postgrest", state)
             self._write(state)
             progress("Postgres")
             postgres = self._start_postgres(state)
@@ -158,7 +164,8 @@ class Stack:
         return daemon if daemon is not None and daemon.is_running() else None
 
     def _postgres(self, state: dict[str, Any]) -> Postgres:
-        return Postgres(self.directory / "postgres", self._bin(), state["ports"]["db"])
+        password = StackKeys(**state["keys"]).db_password
+        return Postgres(self.directory / "postgres", self._bin(), state["ports"]["db"], password)
 
     def _bin(self) -> Path:
         return postgres_bin(self._pg_bin)
@@ -206,7 +213,10 @@ class Stack:
 
     def _make_directory(self) -> None:
         try:
+            new = not self.directory.exists()
             self.directory.mkdir(parents=True, exist_ok=True)
+            if new or (self.directory / "state.json").exists():
+                self.directory.chmod(FOLDER_MODE)
             # the stack's own folder is for no commit, wherever it is
             ignore = self.directory / ".gitignore"
             if not ignore.exists():
@@ -245,9 +255,17 @@ class Stack:
 def _one_start_at_a_time() -> Iterator[None]:
     """Hold off this user's other stacks: a port that is free for one is free for all, until it is taken."""
     path = Path(tempfile.gettempdir()) / f"pm-strength-start-{os.getuid()}.lock"
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = None
+    # others write to this folder too: a file or link of theirs holds up nobody and is left as it is
+    with suppress(OSError):
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if lock is not None and os.fstat(lock).st_uid == os.getuid():
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _is_free(port: int) -> bool:
