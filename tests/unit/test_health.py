@@ -60,9 +60,10 @@ def test_it_answers_as_the_checks_say() -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[HealthServer]:
+def server(caplog: pytest.LogCaptureFixture) -> Iterator[HealthServer]:
     with HealthServer(0, lambda: None, lambda: None, Metrics()) as server:
         yield server
+    assert not [*caplog.get_records("call"), *caplog.records], "who connects must not fill the log"
 
 
 def connect(server: HealthServer) -> socket.socket:
@@ -89,6 +90,17 @@ def test_connections_that_say_nothing_keep_no_probe_waiting_and_take_no_threads(
         idle[0].settimeout(60)
         assert gone(idle[0])
         assert len(server._open) <= health.MAX_CONNECTIONS
+
+
+def test_it_ends_quietly_with_connections_open(caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as stack, HealthServer(0, lambda: None, lambda: None, Metrics()) as server:
+        for _ in range(5):
+            stack.enter_context(connect(server))
+        end = time.monotonic() + 60
+        while len(server._open) < 5:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    assert not caplog.records
 
 
 def gone(connection: socket.socket) -> bool:

@@ -91,8 +91,9 @@ class HealthServer:
                 writer.write(self._answer(await _request_line(reader)))
                 writer.close()
                 await writer.wait_closed()
-        except OSError:
-            pass  # too slow, or gone
+        except (OSError, asyncio.CancelledError):
+            # too slow, gone, or let go; asyncio would log a task that ends as cancelled
+            pass
         finally:
             self._open.pop(task, None)
             writer.transport.abort()
