@@ -1,5 +1,35 @@
--- Repair: a dump may lack the queues, which on some versions of pgmq belong to the extension. Strands
--- go on arriving then (the trigger only warns); this makes the queues again and the sweep fills them.
+-- Repair, as after a restore: a dump may lack the queues, which on some versions of pgmq belong to the
+-- extension, or bring them as another version has them. Strands go on arriving then (the trigger only
+-- warns); this makes the queues again, and the sweep finds what they missed.
+
+create function pm_strength.queue_exists(queue text) returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select to_regclass(format('pgmq.%I', 'q_' || queue)) is not null
+    and to_regclass(format('pgmq.%I', 'a_' || queue)) is not null
+    and exists (select from pgmq.meta m where m.queue_name = queue)
+$$;
+comment on function pm_strength.queue_exists(text) is 'Whether a queue and its archive are there.';
+revoke execute on function pm_strength.queue_exists(text) from public, anon, authenticated;
+
+-- The calls that return or move a message fail where the tables have other columns than pgmq expects. No
+-- message has the number 0.
+create function pm_strength.queue_fits(queue text) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform pgmq.set_vt(queue, 0, 0);
+  perform pgmq.archive(queue, 0::bigint);
+  return true;
+exception
+  when datatype_mismatch or undefined_column then
+    return false;
+end
+$$;
+comment on function pm_strength.queue_fits(text) is 'Whether a queue has the columns that this version of pgmq expects.';
+revoke execute on function pm_strength.queue_fits(text) from public, anon, authenticated;
 
 -- SECURITY DEFINER: only the owner of the extension may create queues.
 create function public.pm_strength_repair() returns jsonb
@@ -8,14 +38,22 @@ set search_path = ''
 as $$
 declare
   queue text;
+  messages jsonb[];
+  due timestamptz[];
   made text[] := array[]::text[];
 begin
   foreach queue in array array['pm_strength_trades', 'pm_strength_jobs'] loop
-    if to_regclass(format('pgmq.%I', 'q_' || queue)) is null
-      or to_regclass(format('pgmq.%I', 'a_' || queue)) is null
-      or not exists (select from pgmq.meta m where m.queue_name = queue)
-    then
+    if not pm_strength.queue_exists(queue) then
       perform pgmq.create(queue);
+      made := made || queue;
+    elsif not pm_strength.queue_fits(queue) then
+      -- the messages go along; those that are done do not
+      execute format('select array_agg(q.message), array_agg(q.vt) from pgmq.%I q', 'q_' || queue)
+      into messages, due;
+      perform pgmq.drop_queue(queue);
+      perform pgmq.create(queue);
+      perform pgmq.send(queue, w.message, greatest(0, extract(epoch from w.vt - clock_timestamp()))::integer)
+      from unnest(messages, due) w (message, vt);
       made := made || queue;
     end if;
     execute format('alter table pgmq.%I enable row level security', 'q_' || queue);
@@ -25,6 +63,6 @@ begin
 end
 $$;
 comment on function public.pm_strength_repair() is
-  'Makes queues that are missing, as after a restore; then pm_strength_sweep finds what they missed.';
+  'Makes queues that are missing or do not fit this version of pgmq; then pm_strength_sweep finds what they missed.';
 revoke execute on function public.pm_strength_repair() from public, anon, authenticated;
 grant execute on function public.pm_strength_repair() to service_role;

@@ -88,7 +88,7 @@ union all
 -- called by the trigger and by functions that run as their owner
 select name, false, false from unnest(array[
   'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action',
-  'pm_strength.needed'
+  'pm_strength.needed', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
 ]) name
 union all
 select name, true, true from unnest(array[

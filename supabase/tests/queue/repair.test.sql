@@ -1,6 +1,6 @@
 -- Queues that a restore lost are made again, closed to everyone, and filled by the sweep.
 begin;
-select plan(6);
+select plan(10);
 truncate public.ad_strands, public.pattern_trade_events, public.pm_dead_letters;
 select pgmq.purge_queue('pm_strength_trades');
 alter table pgmq.q_pm_strength_trades rename to gone;
@@ -24,6 +24,18 @@ set local role service_role;
 select is(public.pm_strength_repair(), '{"queues_made": []}', 'a queue that somebody opened is there');
 reset role;
 select is_empty('select pg_temp.open_queues()', 'and closed again');
+
+-- a queue as another version of pgmq had it: its messages go along, each due when it was
+alter table pgmq.q_pm_strength_trades alter column vt type timestamp;
+set local role service_role;
+select is(public.pm_strength_repair(), '{"queues_made": ["pm_strength_trades"]}', 'what does not fit is made anew');
+select is(public.pm_strength_repair(), '{"queues_made": []}', 'once, though');
+select is(
+  (select jsonb_agg(m -> 'message') from jsonb_array_elements(public.pm_strength_claim_trades(10, 30, 0)::jsonb) m),
+  '[{"strand_id": "c1"}]', 'its messages are there'
+);
+reset role;
+select is_empty('select pg_temp.open_queues()', 'and nobody may read it');
 
 select * from finish();
 rollback;
