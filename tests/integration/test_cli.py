@@ -151,7 +151,7 @@ def test_settings_are_checked_and_shown(cli: Cli) -> None:
         ["chain"],
         None,
     )
-    assert "n_min: expected an integer >= 1" in cli("settings", "set", "n_min=0", code=2)
+    assert "n_min: expected an integer from 1 to" in cli("settings", "set", "n_min=0", code=2)
     assert "unknown_one: expected one of" in cli("settings", "set", "unknown_one=1", code=2)
     assert "NAME=VALUE" in cli("settings", "set", "n_min", code=2)
     cli("settings", "set", "n_min=", "strategy=", "scope_dims=", "max_dims=")
