@@ -23,7 +23,18 @@ PACKAGES = (
     "libtap-parser-sourcehandler-pgtap-perl",
 )
 # What says little about the version of Postgres; PG15=short leaves it out.
-APART = ("cli", "examples", "openapi", "readme", "secrets", "stack")
+APART = [
+    "cli",
+    "examples",
+    "gateway",
+    "local_users",
+    "openapi",
+    "output",
+    "readme",
+    "secrets",
+    "stack",
+    "tokens",
+]
 NOTHING = """
     alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
     alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;

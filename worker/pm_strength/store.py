@@ -10,7 +10,7 @@ from typing import Any
 
 from .api import Api
 from .connection import Connection
-from .errors import TooMuchError
+from .errors import AnswerTooLargeError, TooMuchError
 from .settings import LearningSettings
 
 Row = dict[str, Any]
@@ -244,12 +244,8 @@ class Store:
     def read_events(self, module: str, up_to_id: int) -> Iterator[list[Row]]:
         """All events of a module up to an id, in pages in order of capture."""
         after = 0
-        while page := self._api.rpc(
-            "pm_strength_read_events",
-            module=module,
-            after_id=after,
-            up_to_id=up_to_id,
-            page_size=READ_PAGE,
+        while page := self._page(
+            "pm_strength_read_events", READ_PAGE, module=module, after_id=after, up_to_id=up_to_id
         ):
             yield page
             after = page[-1]["id"]
@@ -283,9 +279,7 @@ class Store:
     def read_lessons(self, set_id: int) -> Iterator[list[Row]]:
         """All active lessons of a set, in pages, with what materializing needs."""
         after = 0
-        while page := self._api.rpc(
-            "pm_strength_read_lessons", set_id=set_id, after_id=after, page_size=READ_PAGE
-        ):
+        while page := self._page("pm_strength_read_lessons", READ_PAGE, set_id=set_id, after_id=after):
             yield page
             after = page[-1]["id"]
 
@@ -313,9 +307,7 @@ class Store:
 
     def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = READ_PAGE) -> Row:
         """{set_id, gone, run_id, as_of, settings, overrides}; page_size 0 asks for the version alone."""
-        page: Row = self._api.rpc(
-            "pm_strength_read_overrides", set_id=set_id, after_id=after_id, page_size=page_size
-        )
+        page: Row = self._page("pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id)
         return page
 
     def resolve(
@@ -341,6 +333,16 @@ class Store:
             "resolve_pm_strength_batch", requests=requests, match_limit=match_limit
         )
         return answers
+
+    def _page(self, function: str, page_size: int, **params: Any) -> Any:
+        """A page of a function; a smaller one where that takes too long, or is too long."""
+        while True:
+            try:
+                return self._api.rpc_page(function, **params, page_size=page_size)
+            except (TooMuchError, AnswerTooLargeError):
+                if page_size <= 1:
+                    raise
+                page_size = max(1, page_size // 8)
 
     def _pages(self, query: Query) -> Iterator[Row]:
         """All rows of a query in order of id; a project may cut an answer shorter than asked for."""
