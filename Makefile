@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,parquet,local,dev]'
 	@touch $@
 
-demo: setup ## learn from 2,932 real trades on an embedded stack, and explain one size
+demo: setup ## learn from 2,932 simulated trades on real candles of 7 pairs, and explain one size
 	$(BIN)/pm-strength demo
 
 test: setup ## unit and integration tests (embedded Postgres 18)

@@ -1,4 +1,4 @@
-"""`demo`: the whole loop on real trades, from an empty stack to an explained size."""
+"""`demo`: the whole loop on simulated trades, from an empty stack to an explained size."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def demo(
         Path, typer.Option("--dir", help="The demo's folder; emptied first.", file_okay=False)
     ] = DIRECTORY,
 ) -> None:
-    """Learn from 2,932 real trades on an embedded stack of its own, and explain one size.
+    """Learn from 2,932 simulated trades on real candles of 7 pairs, and explain one size.
 
-    The trades were made by simple rules on the candles of 20 BTC pairs in January 2018.
+    The trades are what simple rules would have done on the candles of January 2018; the stack is its own.
     """
     with _stack(directory, keep) as status:
         connection = Connection(status.api_url, status.keys.secret_key)
