@@ -192,6 +192,28 @@ def test_a_drain_that_is_stopped_ends_though_there_is_more() -> None:
     assert all(len([end for end in store.done if end[0] == "dead"]) == store.reads for store in stores)
 
 
+def test_a_worker_that_is_stopped_gives_back_what_it_has_not_come_to() -> None:
+    """A batch of large trades takes a read for each; a container is killed 15 s after it is asked to stop."""
+
+    class Large(FakeStore):
+        def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
+            return [{"msg_id": number, "read_ct": 1, "message": {"strand_id": "s"}} for number in (1, 2, 3)]
+
+        def read_trades(self, strand_ids: list[str]) -> dict[str, Any]:
+            self.reads += 1
+            worker.stop()
+            return {"read": 1, "strands": [], "events": []}
+
+        def commit_trades(self, events: Any, done_ids: list[int], *_: Any) -> int:
+            self.done.append(("committed", done_ids))
+            return 0
+
+    store = Large()
+    worker = Worker(lambda: cast(Store, store), OPTIONS)
+    worker._capture_batch(cast(Store, store), 0)
+    assert store.done == [("committed", [1]), ("extend", [1, 2, 3], 0)]
+
+
 def test_stopping_waits_for_no_helper() -> None:
     """However long it would have waited for more to do."""
     worker = Worker(

@@ -215,6 +215,11 @@ class Worker:
             with Lease(store, TRADES_QUEUE, ids, options.visibility_seconds):
                 for part, read in read_in_parts(store, messages, self._beat):
                     self._capture(store, part, read)
+                    if self._stop.is_set():
+                        break
+            if self._stop.is_set():
+                # what was not come to is another worker's; what is done is not on the queue any more
+                store.extend(TRADES_QUEUE, ids, 0)
         return len(messages)
 
     def _capture(self, store: Store, messages: list[Row], read: Row) -> None:
