@@ -61,8 +61,8 @@ $$;
 -- The id may be text, uuid or bigint, kind and module may be enums, content may be json, and trade_id may
 -- be missing. So the view that all our SQL reads strands through, and the indexes behind it, are made to
 -- the table that is there.
--- Trade keys are cut at 64 characters: a btree refuses long values, and an index of ours must
--- never refuse a bot's insert.
+-- Trade keys are cut at 64 characters and ids at 500, over which a strand is bad: a btree refuses long
+-- values, and an index of ours must never refuse a bot's insert.
 do $$
 declare
   column_trade constant text := case
@@ -89,21 +89,21 @@ declare
   -- jsonb keeps 1e100000 in a few bytes and writes it with 100,000: what needs such numbers is too long,
   -- and is not written to find that out
   wide constant text := $wide$jsonb_path_exists(
-    jsonb_build_array(d.doc -> 'trade_summary', d.doc -> 'entry_context', d.doc -> 'scope'),
-    '$.** ? (@.type() == "number" && (@ > 1e1000 || @ < -1e1000 || (@ != 0 && @ < 1e-1000 && @ > -1e-1000)))'
+    %s, '$.** ? (@.type() == "number" && (@ > 1e1000 || @ < -1e1000 || (@ != 0 && @ < 1e-1000 && @ > -1e-1000)))'
   )$wide$;
   ours constant text := $kinds$kind in ('pm_action', 'position_closed')$kinds$;
 begin
   execute format(
     'create view pm_strength.strands as
-     select (id::text) collate "C" as id, %s as native_id, module::text as module, kind::text as kind,
+     select (id::text) collate "C" as id, left(id::text, 500) collate "C" as id_key, %s as native_id, module::text as module, kind::text as kind,
        kind as native_kind, created_at, content, coalesce(pg_column_size(content), 0) as bytes,
        pg_column_size(content) <= 2000 and pg_column_compression(content) is null
-         and %s_typeof(content) = ''object'' as short_object,
+         and %s_typeof(content) = ''object'' and not %s as short_object,
        %s as trade_id, %s as column_key, %s as content_key
      from public.ad_strands
      where %s',
-    native_id, content_type, column_trade, column_key, content_key, ours
+    native_id, content_type, case content_type when 'jsonb' then format(wide, 'content') else 'false' end,
+    column_trade, column_key, content_key, ours
   );
   execute format(
     'create function pm_strength.needed(content %1$s) returns %1$s
@@ -123,7 +123,9 @@ begin
      $body$',
     content_type,
     case content_type when 'jsonb' then 'content || ''{}''::jsonb' else 'content' end,
-    case content_type when 'jsonb' then wide else 'false' end
+    case content_type when 'jsonb' then format(
+      wide, $doc$jsonb_build_array(d.doc -> 'trade_summary', d.doc -> 'entry_context', d.doc -> 'scope')$doc$
+    ) else 'false' end
   );
   execute format(
     'comment on function pm_strength.needed(%1$s) is %2$L;
@@ -132,7 +134,7 @@ begin
     'What capture needs of a long content, which is unpacked once here, where each look into it would unpack it again; null if it is not an object, {too_long} if it cannot be written.'
   );
   execute format(
-    'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, ((id::text) collate "C")) where %s',
+    'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, (left(id::text, 500) collate "C")) where %s',
     ours
   );
   execute format(

@@ -86,6 +86,7 @@ create table pm_strength.override_sets (
   lead bigint not null generated always as (
     pm_strength.lead(set_id, pattern_key, action_category, scope_subset)
   ) stored,
+  constraint override_sets_pattern check (pattern_key <> ''),
   constraint override_sets_category check (action_category in ('entry', 'add', 'trim', 'exit')),
   constraint override_sets_scope check (jsonb_typeof(scope_subset) = 'object'),
   constraint override_sets_dimensions check (dimensions <= 64),

@@ -37,7 +37,10 @@ comment on column public.pm_dead_letters.created_at is 'When it was put here.';
 comment on column public.pm_dead_letters.requeued_at is 'When it was sent again.';
 comment on column public.pm_dead_letters.resolved_at is 'When the strand was learned from after all.';
 
-create unique index pm_dead_letters_open on public.pm_dead_letters (queue, coalesce(strand_id, job))
+-- An id may be too long for a btree entry, so the index holds 128 bits of its hash.
+create unique index pm_dead_letters_open on public.pm_dead_letters (
+  queue, hashtextextended(coalesce(strand_id, job), 0), hashtextextended(coalesce(strand_id, job), 1)
+)
 where requeued_at is null and resolved_at is null;
 
 alter table public.pm_dead_letters enable row level security;
@@ -109,7 +112,9 @@ set search_path = ''
 as $$
   insert into public.pm_dead_letters (queue, strand_id, job, code, reason, message)
   values (queue, strand_id, job, code, left(reason, 2000), message)
-  on conflict (queue, coalesce(strand_id, job)) where requeued_at is null and resolved_at is null
+  on conflict (
+    queue, hashtextextended(coalesce(strand_id, job), 0), hashtextextended(coalesce(strand_id, job), 1)
+  ) where requeued_at is null and resolved_at is null
   do update set code = excluded.code, reason = excluded.reason, created_at = now()
 $$;
 comment on function pm_strength.bury(text, text, text, text, text, jsonb) is
@@ -123,19 +128,20 @@ set search_path = ''
 as $$
 declare
   body jsonb;
+  subject text;
 begin
   perform pm_strength.assert_queue(queue);
   execute format('select q.message from pgmq.%I q where q.msg_id = $1', 'q_' || queue)
-  into body using msg_id;
-  if body is null then
-    return false;
-  end if;
+  into strict body using msg_id;
+  subject := case when jsonb_typeof(body -> 'strand_id') = 'string' then body ->> 'strand_id' end;
   perform pm_strength.bury(
-    queue, body ->> 'strand_id', case when body ? 'strand_id' then null else coalesce(body ->> 'job', '?') end,
-    'failed', reason, body
+    queue, subject, case when subject is null then coalesce(body ->> 'job', '?') end,
+    'failed', reason, coalesce(body, 'null')
   );
   perform pgmq.archive(queue, msg_id);
   return true;
+exception when no_data_found then
+  return false;
 end
 $$;
 comment on function public.pm_strength_dead_letter(text, bigint, text) is
@@ -148,17 +154,20 @@ language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  letter record;
+  letters record;
   sent integer := 0;
 begin
-  for letter in
-    update public.pm_dead_letters d set requeued_at = now()
-    where d.requeued_at is null and d.resolved_at is null
-      and (letter_ids is null or d.id = any (letter_ids))
-    returning d.queue, d.message
+  for letters in
+    with again as (
+      update public.pm_dead_letters d set requeued_at = now()
+      where d.requeued_at is null and d.resolved_at is null
+        and (letter_ids is null or d.id = any (letter_ids))
+      returning d.queue, d.message
+    )
+    select a.queue, array_agg(a.message) as messages from again a group by a.queue
   loop
-    perform pgmq.send(letter.queue, letter.message);
-    sent := sent + 1;
+    perform pgmq.send_batch(letters.queue, letters.messages);
+    sent := sent + cardinality(letters.messages);
   end loop;
   return sent;
 end

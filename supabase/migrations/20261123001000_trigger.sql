@@ -4,15 +4,23 @@
 -- SECURITY DEFINER: the bot that inserts has no rights on the queue. Once a statement, not once a
 -- row: a bulk insert then costs one call. If it fails the strands are stored all the same, with a
 -- warning, and the sweep finds them: learning must never break a bot's insert. It waits for no lock
--- longer than 100 ms, as a time-out of the whole statement is not caught and would undo the insert.
+-- longer than 100 ms, or than a quarter of the time that the statement has: a time-out of the whole statement
+-- is not caught, and would undo the insert. An update is compared by hash: a transition table has no
+-- statistics, and a nested loop over two of 30,000 rows takes a minute.
 create function pm_strength.enqueue_closed() returns trigger
 language plpgsql security definer
 set search_path = ''
 set lock_timeout = '100ms'
+set enable_nestloop = off
+set jit = off
 as $$
 declare
+  has_seconds constant double precision := extract(epoch from current_setting('statement_timeout')::interval);
   messages jsonb[];
 begin
+  if has_seconds > 0 and has_seconds < 0.4 then
+    perform set_config('lock_timeout', greatest(1, has_seconds * 250)::integer::text, true);
+  end if;
   if tg_op = 'INSERT' then
     select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
     from new_strands s

@@ -39,15 +39,15 @@ grant execute on function public.pm_strength_claim_trades(integer, integer, inte
 -- Each look-up is one by one ("offset 0") and by index, whatever the planner knows of the tables: while a
 -- table is small, or its statistics are from when it was, it would rather read all of it, which takes
 -- longer with every strand. What the settings rule out counts as very costly, for which Postgres would
--- compile the plan: that takes longer than all the rest. A wait for a lock ends before the call is cut, so
--- that it is told from a trade that takes too long to read.
+-- compile the plan: that takes longer than all the rest. Waits for locks, of which there may be
+-- several, end before the call is cut: so they are told from a trade that takes too long to read.
 create function public.pm_strength_read_trades(strand_ids text[], max_bytes bigint default 8388608) returns json
 language plpgsql stable security definer
 set search_path = ''
 set jit = off
 set enable_seqscan = off
 set plan_cache_mode = force_custom_plan
-set lock_timeout = '5s'
+set lock_timeout = '1500ms'
 as $$
 declare
   reach bigint;
@@ -61,7 +61,7 @@ begin
     from unnest(strand_ids) with ordinality m (id, place)
     left join lateral (
       select i.bytes from pm_strength.strands i
-      where i.native_kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+      where i.native_kind in ('pm_action', 'position_closed') and i.id_key = left(m.id, 500) and i.id = m.id offset 0
     ) s on true
   ) t;
   if reach is null then
@@ -75,7 +75,7 @@ begin
     from unnest(strand_ids[:reach]) with ordinality m (id, place)
     cross join lateral (
       select i.column_key, i.content_key from pm_strength.strands i
-      where i.native_kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+      where i.native_kind in ('pm_action', 'position_closed') and i.id_key = left(m.id, 500) and i.id = m.id offset 0
     ) s
     cross join lateral (values (s.column_key), (s.content_key)) t (key)
     where t.key ~ '^[0-9a-f]{32}$'
@@ -100,7 +100,7 @@ begin
     cross join lateral (
       select i.id, i.native_id, i.kind, i.module, i.trade_id, i.created_at, i.bytes, i.short_object, i.content
       from pm_strength.strands i
-      where i.native_kind in ('pm_action', 'position_closed') and i.id = m.id offset 0
+      where i.native_kind in ('pm_action', 'position_closed') and i.id_key = left(m.id, 500) and i.id = m.id offset 0
     ) s
   ), once as materialized (
     select distinct on (f.created_at, f.native_id) f.*
@@ -199,12 +199,14 @@ as $$
   select jsonb_build_object('strands', count(*), 'bytes', coalesce(sum(a.bytes), 0))
   from (
     select s.id, s.bytes from pm_strength.strands s
-    where s.native_kind in ('pm_action', 'position_closed') and s.id = pm_strength_weigh_trade.strand_id
+    where s.native_kind in ('pm_action', 'position_closed')
+      and s.id_key = left(pm_strength_weigh_trade.strand_id, 500) and s.id = pm_strength_weigh_trade.strand_id
     union
     select a.id, a.bytes
     from pm_strength.strands s
     join pm_strength.strands a on a.column_key = s.column_key
-    where s.native_kind in ('pm_action', 'position_closed') and s.id = pm_strength_weigh_trade.strand_id
+    where s.native_kind in ('pm_action', 'position_closed')
+      and s.id_key = left(pm_strength_weigh_trade.strand_id, 500) and s.id = pm_strength_weigh_trade.strand_id
   ) a
 $$;
 comment on function public.pm_strength_weigh_trade(text) is
@@ -296,8 +298,10 @@ begin
   -- what was learned from after all is no dead letter any more, its close neither
   update public.pm_dead_letters d set resolved_at = now()
   where d.requeued_at is null and d.resolved_at is null and d.queue = 'pm_strength_trades'
-    and coalesce(d.strand_id, d.job) = any (captured || closes)
-    and (d.strand_id = any (captured) or d.code = 'no_actions');
+    and hashtextextended(coalesce(d.strand_id, d.job), 0) in (
+      select hashtextextended(l.id, 0) from unnest(captured || closes) l (id)
+    )
+    and (d.strand_id = any (captured) or (d.strand_id = any (closes) and d.code in ('no_actions', 'failed')));
 
   if cardinality(done_ids) > 0 then
     perform pgmq.archive('pm_strength_trades', done_ids);

@@ -9,7 +9,7 @@ language plpgsql stable
 set search_path = ''
 set jit = off
 set enable_seqscan = off
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
 as $$
 begin
   return exists (
@@ -26,7 +26,8 @@ begin
       when (select true from public.pattern_trade_events e where e.strand_id = a.id) then false
       when (
         select true from public.pm_dead_letters d
-        where d.queue = 'pm_strength_trades' and coalesce(d.strand_id, d.job) = a.id
+        where d.queue = 'pm_strength_trades' and hashtextextended(coalesce(d.strand_id, d.job), 0) = hashtextextended(a.id, 0)
+          and coalesce(d.strand_id, d.job) = a.id
           and d.requeued_at is null and d.resolved_at is null
       ) then false
       else a.content ->> 'pattern_key' is not null and a.content ->> 'action_category' is not null
@@ -51,7 +52,7 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
 set plan_cache_mode = force_custom_plan
-set lock_timeout = '5s'
+set lock_timeout = '1500ms'
 as $$
 declare
   max_bytes constant bigint := 8388608;
@@ -66,21 +67,21 @@ begin
   with page as materialized (
     select p.*
     from (
-      select b.*, sum(b.bytes) over (order by b.id) - b.bytes as bytes_before
+      select b.*, sum(b.bytes) over (order by b.id_key) - b.bytes as bytes_before
       from (
         (
-          select s.id, s.bytes, s.column_key, s.module, s.content from pm_strength.strands s
+          select s.id, s.id_key, s.bytes, s.column_key, s.module, s.content from pm_strength.strands s
           where pm_strength_sweep.kind = 'position_closed' and s.native_kind = 'position_closed'
-            and s.id > after_id collate "C"
-          order by s.id
+            and s.id_key > after_id collate "C"
+          order by s.id_key
           limit page_size
         )
         union all
         (
-          select s.id, s.bytes, s.column_key, s.module, s.content from pm_strength.strands s
+          select s.id, s.id_key, s.bytes, s.column_key, s.module, s.content from pm_strength.strands s
           where pm_strength_sweep.kind = 'pm_action' and s.native_kind = 'pm_action'
-            and s.id > after_id collate "C"
-          order by s.id
+            and s.id_key > after_id collate "C"
+          order by s.id_key
           limit page_size
         )
       ) b
@@ -93,7 +94,7 @@ begin
     cross join lateral (
       select coalesce(p.column_key, (
         select i.content_key from pm_strength.strands i
-        where i.native_kind in ('pm_action', 'position_closed') and i.id = p.id
+        where i.native_kind in ('pm_action', 'position_closed') and i.id_key = p.id_key and i.id = p.id
       )) as key
       offset 0
     ) k
@@ -104,7 +105,8 @@ begin
     ) e on true
     left join lateral (
       select i.code from public.pm_dead_letters i
-      where i.queue = 'pm_strength_trades' and coalesce(i.strand_id, i.job) = p.id
+      where i.queue = 'pm_strength_trades' and hashtextextended(coalesce(i.strand_id, i.job), 0) = hashtextextended(p.id, 0)
+        and coalesce(i.strand_id, i.job) = p.id
         and i.requeued_at is null and i.resolved_at is null
       limit 1
     ) d on true
@@ -121,7 +123,7 @@ begin
       else o.content ->> 'pattern_key' is not null and o.content ->> 'action_category' is not null
     end
   )
-  select (select max(p.id) from page p), (
+  select (select max(p.id_key) from page p), (
     -- one message a trade is enough, its capture reads the whole trade
     select array_agg(distinct_trade.id) from (
       select min(f.id) as id from found f
@@ -151,14 +153,15 @@ set enable_sort = off
 as $$
 declare
   next_id text;
+  next_key text;
   weight jsonb;
 begin
   if kind = 'position_closed' then
-    select s.id into next_id from pm_strength.strands s
-    where s.native_kind = 'position_closed' and s.id > after_id collate "C" order by s.id limit 1;
+    select s.id, s.id_key into next_id, next_key from pm_strength.strands s
+    where s.native_kind = 'position_closed' and s.id_key > after_id collate "C" order by s.id_key limit 1;
   else
-    select s.id into next_id from pm_strength.strands s
-    where s.native_kind = 'pm_action' and s.id > after_id collate "C" order by s.id limit 1;
+    select s.id, s.id_key into next_id, next_key from pm_strength.strands s
+    where s.native_kind = 'pm_action' and s.id_key > after_id collate "C" order by s.id_key limit 1;
   end if;
   weight := public.pm_strength_weigh_trade(next_id);
   if (weight ->> 'bytes')::bigint <= 8388608 then
@@ -172,11 +175,11 @@ begin
     ),
     jsonb_build_object('strand_id', next_id)
   );
-  return next_id;
+  return next_key;
 end
 $$;
 comment on function public.pm_strength_set_aside(text, text) is
-  'Makes the strand of a kind that follows after_id a dead letter if its trade is large; returns its id, else null.';
+  'Makes the strand of a kind that follows after_id a dead letter if its trade is large; returns where to go on, else null.';
 revoke execute on function public.pm_strength_set_aside(text, text) from public, anon, authenticated;
 grant execute on function public.pm_strength_set_aside(text, text) to service_role;
 
@@ -208,7 +211,8 @@ begin
   cross join lateral (
     select coalesce(s.column_key, s.content_key) as key
     from pm_strength.strands s
-    where s.native_kind in ('pm_action', 'position_closed') and s.kind = 'position_closed' and s.id = w.strand_id
+    where s.native_kind in ('pm_action', 'position_closed') and s.kind = 'position_closed'
+      and s.id_key = left(w.strand_id, 500) and s.id = w.strand_id
     offset 0
   ) close
   where pm_strength.has_new_action(close.key);

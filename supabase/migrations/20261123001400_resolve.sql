@@ -30,6 +30,10 @@ declare
   multiplier double precision := 1;
   reason text;
 begin
+  if match_limit < 0 then
+    raise invalid_parameter_value using
+      message = format('match_limit: expected a number from 0 on, or null for all, got %s', match_limit);
+  end if;
   -- pm_strength.lead, for every override that could hold
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
     array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits)),

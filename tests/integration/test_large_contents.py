@@ -78,6 +78,51 @@ def test_only_what_is_needed_has_a_limit(store: Store, db: Database, drain: Drai
     }
 
 
+def test_short_contents_may_be_long_to_write_too(store: Store, db: Database, drain: Drain) -> None:
+    """A few hundred numbers in a row are 13 MB of text: 400 of them took longer than a call has."""
+    insert_closes(db, "wide", 1, "'{}'::jsonb")
+    db.execute(
+        """
+        insert into ad_strands (id, module, kind, trade_id, content)
+        select 'wide number ' || n, 'pm', 'pm_action', md5('wide1')::uuid::text, jsonb_build_object(
+          'pattern_key', 'p', 'action_category', 'entry', 'scope', jsonb_build_object('x', (
+            select jsonb_agg(('1e' || 131071 - k)::jsonb) from generate_series(1, 100) k
+          ))
+        )
+        from generate_series(1, 400) n
+        """
+    )
+    insert_closes(db, "small", 30, "'{}'::jsonb")
+    drain()
+    assert (captured(db, "small"), captured(db, "wide")) == (30, 1)
+    assert len(letters(db)) == 400
+
+
+def test_an_id_of_any_length_holds_nobody_up(store: Store, db: Database, drain: Drain) -> None:
+    """A table without a key on its ids takes them of any length, and so do our indexes."""
+    db.execute("alter table ad_strands drop constraint ad_strands_pkey")
+    try:
+        for megabytes in ("0.04", "0.0845", "2"):
+            noise = NOISE.format(seed="'id'", megabytes=megabytes)
+            db.execute(
+                "insert into ad_strands (id, module, kind, trade_id, content) "
+                f"select {noise}, 'pm', 'pm_action', md5('long1')::uuid::text, "
+                """'{"pattern_key": "p", "action_category": "nope"}'""".encode().decode()
+            )
+        insert_closes(db, "long", 1, "'{}'::jsonb")
+        insert_closes(db, "small", 50, "'{}'::jsonb")
+        drain()
+        assert (captured(db, "small"), captured(db, "long")) == (50, 1)
+        assert (
+            sorted(reason[:41] for reason in letters(db).values())
+            == ["id: expected at most 500 characters, got "] * 3
+        )
+        assert sum(store.sweep()) == 0
+    finally:
+        db.execute("delete from ad_strands where length(id) > 500")
+        db.execute("alter table ad_strands add primary key (id)")
+
+
 def test_contents_that_are_no_objects_are_named(store: Store, db: Database, drain: Drain) -> None:
     for place, content in enumerate(("[1]", "5", '"text"', "null", f'"{"x" * 3000}"', f"[{'1, ' * 3000}1]")):
         db.execute(

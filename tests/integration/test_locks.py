@@ -97,3 +97,34 @@ def test_a_lock_on_the_strands_makes_no_dead_letter(
     drain()
     assert db.execute("select count(*) from pattern_trade_events").fetchone() == (1,)
     assert db.execute("select count(*) from pm_dead_letters").fetchone() == (0,)
+
+
+def test_an_update_of_many_closes_takes_no_longer_than_the_update(store: Store, db: Database) -> None:
+    """Compared one by one, 30,000 old rows with 30,000 new ones took most of a minute."""
+    db.execute(
+        "insert into ad_strands (id, module, kind, content) "
+        "select 'u' || n, 'pm', 'position_closed', '{}' from generate_series(1, 30000) n"
+    )
+    for number in range(8):
+        db.execute("update ad_strands set symbol = 'y' where id = %s", (f"u{number + 1}",))
+    db.execute("set statement_timeout = '8s'")
+    db.execute("update ad_strands set symbol = 'x'")
+    db.execute("reset statement_timeout")
+    row = db.execute("select count(*) from pgmq.q_pm_strength_trades").fetchone()
+    assert row == (30_000,), "none is queued twice"
+
+
+def test_a_bot_in_a_hurry_does_not_lose_its_strand_to_our_wait(
+    store: Store, db: Database, variables: dict[str, str]
+) -> None:
+    row = close(str(uuid.uuid4()))
+    with psycopg.connect(variables["DB_URL"]) as holder:
+        holder.execute("lock table pgmq.q_pm_strength_trades in access exclusive mode")
+        db.execute("set statement_timeout = '80ms'")
+        insert = (
+            "insert into ad_strands (id, module, kind, content) values (%s, 'pm', 'position_closed', '{}')"
+        )
+        db.execute(insert, (row["id"],))
+        db.execute("reset statement_timeout")
+        holder.rollback()
+    assert db.execute("select count(*) from ad_strands").fetchone() == (1,)

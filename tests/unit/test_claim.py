@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from pm_strength.claim import HEAVY_BYTES, READ_TRIES, read_in_parts
+from pm_strength.claim import HEAVY_BYTES, PAUSE_SECONDS, SMALL_READS, read_in_parts
 from pm_strength.errors import AnswerTooLargeError, TooMuchError
 from pm_strength.store import Store
 
@@ -26,6 +26,7 @@ class Shelf:
         self.fits, self.heavy, self.slow_above, self.code = fits, heavy, slow_above, code
         self.asked: list[int] = []
         self.letters: list[tuple[Any, ...]] = []
+        self.retries: list[Row] = []
 
     def read_trades(self, strand_ids: list[str]) -> Row:
         self.asked.append(len(strand_ids))
@@ -37,6 +38,11 @@ class Shelf:
 
     def weigh_trade(self, strand_id: str) -> Row:
         return {"strands": 7, "bytes": self.heavy.get(strand_id, 100)}
+
+    def commit_trades(self, events: Any, done_ids: Any, retries: list[Row], dead: Any) -> int:
+        assert (events, done_ids, dead) == ([], [], [])
+        self.retries += retries
+        return 0
 
     def dead_letter(self, *arguments: Any) -> None:
         self.letters.append(arguments)
@@ -71,26 +77,44 @@ def test_what_takes_too_long_is_asked_for_by_halves() -> None:
     assert shelf.letters == []
 
 
+def again(shelf: Shelf) -> list[Row]:
+    """The messages that were put back, as they come again."""
+    return [{"msg_id": row["msg_id"], "message": row["message"]} for row in shelf.retries]
+
+
 def test_one_that_is_too_heavy_is_set_aside_alone_and_the_others_go_on() -> None:
     beats: list[int] = []
     shelf = Shelf(heavy={"s3": HEAVY_BYTES + 1, "s4": 60 * 2**20})
     parts = read_in_parts(cast(Store, shelf), claimed(9), lambda: beats.append(1))
     assert sorted(entry["msg_id"] for part, _ in parts for entry in part) == [0, 1, 2, 5, 6, 7, 8]
+    assert beats, "a worker that waits for time-outs is alive"
+    assert shelf.letters == [], "the database may have been slow: it is tried again, at once"
+    assert [row["delay_seconds"] for row in shelf.retries] == [0, 0]
+    assert read(shelf, again(shelf)) == []
     assert [letter[:2] for letter in shelf.letters] == [("pm_strength_trades", 3), ("pm_strength_trades", 4)]
     assert shelf.letters[1][2].startswith(
         "trade: expected strands that can be read in one call, got 7 with 60.0 MB on disk"
     )
-    assert beats, "a worker that waits for time-outs is alive"
 
 
 def test_a_small_trade_comes_back_a_few_times_as_the_database_may_be_slow() -> None:
     shelf = Shelf(heavy={"s0": HEAVY_BYTES})
-    for read_ct in range(1, READ_TRIES):
-        with pytest.raises(TooMuchError):
-            read(shelf, claimed(1, read_ct))
+    messages = claimed(2)
+    assert read(shelf, messages) == [[1]], "the one behind it goes on"
+    for _ in range(SMALL_READS - 2):
+        messages = again(shelf)[-1:]
+        assert read(shelf, messages) == []
+    assert {row["delay_seconds"] for row in shelf.retries} == {PAUSE_SECONDS}
     assert shelf.letters == []
-    assert read(shelf, claimed(2, READ_TRIES)) == [[1]]
+    assert read(shelf, again(shelf)[-1:]) == []
     assert [letter[1] for letter in shelf.letters] == [0]
+
+
+def test_how_often_a_message_was_claimed_says_nothing_of_its_trade() -> None:
+    """It was, for a batch that was given up or a worker that died."""
+    shelf = Shelf(heavy={"s0": 100})
+    assert read(shelf, [claimed(1)[0] | {"read_ct": 50}]) == []
+    assert shelf.letters == []
 
 
 @pytest.mark.parametrize("code", ["54000", "too large"])

@@ -95,6 +95,12 @@ def test_a_close_without_actions_is_tried_five_times_over_about_an_hour() -> Non
     assert (plan.done_ids, plan.retries, reasons(plan.dead)) == ([1], [], {"c": "no_actions"})
 
 
+@pytest.mark.parametrize("attempt", [None, -5, 0, "2", 1.5, [], 10**30])
+def test_a_message_may_say_what_it_likes_of_its_attempts(attempt: Any) -> None:
+    plan = plan_batch(*batch([message(1, "c", attempt=attempt)], [close("c")]))
+    assert plan.retries or plan.dead
+
+
 def test_a_close_whose_trade_has_its_events_is_done() -> None:
     outcome = {
         "rr": 2.0,

@@ -192,6 +192,33 @@ def test_a_drain_that_is_stopped_ends_though_there_is_more() -> None:
     assert all(len([end for end in store.done if end[0] == "dead"]) == store.reads for store in stores)
 
 
+def test_what_the_database_refuses_is_set_aside_alone() -> None:
+    class Refusing(FakeStore):
+        def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
+            messages = [{"strand_id": f"s{number}"} for number in range(5)]
+            return [{"msg_id": n, "read_ct": 1, "message": message} for n, message in enumerate(messages)]
+
+        def read_trades(self, strand_ids: list[str]) -> dict[str, Any]:
+            return {"read": len(strand_ids), "strands": [], "events": []}
+
+        def commit_trades(self, events: Any, done_ids: list[int], *_: Any) -> int:
+            if 3 in done_ids:
+                raise PermanentStoreError("value too long.", status=400, code=code)
+            self.done.append(("committed", done_ids))
+            return 0
+
+    code = "22001"
+    store = Refusing()
+    Worker(lambda: cast(Store, store), OPTIONS)._capture_batch(cast(Store, store), 0)
+    assert sorted(id for kind, ids, *_ in store.done if kind == "committed" for id in ids) == [0, 1, 2, 4]
+    assert [entry for entry in store.done if entry[0] == "dead"] == [("dead", 3, "trade: value too long.")]
+
+    code, store = "42501", Refusing()
+    with pytest.raises(PermanentStoreError):
+        Worker(lambda: cast(Store, store), OPTIONS)._capture_batch(cast(Store, store), 0)
+    assert store.done == [], "a key without rights is no fault of the trades"
+
+
 def test_a_worker_that_is_stopped_gives_back_what_it_has_not_come_to() -> None:
     """A batch of large trades takes a read for each; a container is killed 15 s after it is asked to stop."""
 

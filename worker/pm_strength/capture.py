@@ -15,6 +15,7 @@ from .errors import PatternKeyError, PmStrengthError
 from .patterns import CATEGORIES, canonical_action_category
 from .scopes import SMALL_CHARACTERS, Scalar, ScopeError, checked_scope, parse_json
 
+MAX_ID_CHARACTERS = 500
 MAX_PATTERN_KEY_CHARACTERS = 500
 # Of the fields that capture needs; the rest of a content may be as long as it likes.
 MAX_NEEDED_BYTES = 2**20
@@ -47,6 +48,9 @@ class Strand:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Strand | BadStrand:
         """A strand whose content is still JSON text; null where that was over `MAX_NEEDED_BYTES`."""
+        if len(row["id"]) > MAX_ID_CHARACTERS:
+            reason = f"id: expected at most {MAX_ID_CHARACTERS} characters, got {len(row['id'])}"
+            return BadStrand(row["id"], reason)
         text = row["content"]
         # a character takes at most 4 bytes
         if text is None or (len(text) > MAX_NEEDED_BYTES // 4 and len(text.encode()) > MAX_NEEDED_BYTES):
@@ -271,7 +275,8 @@ def _number(field: str, value: Any) -> float | None:
             number = float(value)
         except OverflowError:
             number = math.inf
-        if math.isfinite(number):
+        # 1e-400 is no 0
+        if math.isfinite(number) and (number != 0 or value == 0):
             return number
     raise _BadFieldError(field, "a finite number", value)
 

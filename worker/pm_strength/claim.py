@@ -11,10 +11,13 @@ from .store import TRADES_QUEUE, Row, Store
 
 log = logging.getLogger(__name__)
 
-# A trade that takes more on disk may be too much for one call.
+# A trade that takes more on disk may be too much for one call; with less, the database may be slow.
 HEAVY_BYTES = 8 * 2**20
-# With less, the database may only be slow: then the message comes back, so many times.
-READ_TRIES = 5
+# After so many reads that took too long, each of them alone, a trade is set aside.
+HEAVY_READS = 2
+SMALL_READS = 5
+# Before a small one is tried again; a heavy one is tried again at once.
+PAUSE_SECONDS = 60
 # Postgres cannot build the answer, however long it takes.
 _IMPOSSIBLE = "54000"
 
@@ -24,10 +27,9 @@ def read_in_parts(
 ) -> Iterator[tuple[list[Row], Row]]:
     """Yield the messages with what `Store.read_trades` reads of their trades, as much as fits at a time.
 
-    After a time-out half as many are asked for, down to one; `beat` is called each time. One that cannot
-    be read alone becomes a dead letter with its size as the reason, and the others go on. Raises
-    `TooMuchError` where the trade is small and was not tried often: then it may be the database that is
-    slow, and the message comes back to the queue.
+    After a time-out half as many are asked for, down to one; `beat` is called each time. One that takes
+    too long alone goes back to the queue, and becomes a dead letter with its size as the reason when it
+    has done so a few times; the others go on.
     """
     # one that names no strand needs nothing to be read
     pending = [entry for entry in messages if subject(entry) is not None]
@@ -42,7 +44,7 @@ def read_in_parts(
         except (TooMuchError, AnswerTooLargeError) as error:
             beat()
             if len(wanted) == 1:
-                _set_aside(store, wanted[0], error)
+                _put_back(store, wanted[0], error)
                 del pending[0]
             size = max(1, len(wanted) // 2)
             continue
@@ -52,15 +54,22 @@ def read_in_parts(
         size *= 2
 
 
-def _set_aside(store: Store, entry: Row, error: TooMuchError | AnswerTooLargeError) -> None:
+def _put_back(store: Store, entry: Row, error: TooMuchError | AnswerTooLargeError) -> None:
     weight = store.weigh_trade(str(subject(entry)))
-    slow = isinstance(error, TooMuchError) and error.code != _IMPOSSIBLE and weight["bytes"] <= HEAVY_BYTES
-    if slow and entry["read_ct"] < READ_TRIES:
-        raise error
-    megabytes = weight["bytes"] / 2**20
+    heavy = weight["bytes"] > HEAVY_BYTES
+    given = entry["message"].get("slow_reads")
+    reads = (given if isinstance(given, int) else 0) + 1
+    may_pass = isinstance(error, TooMuchError) and error.code != _IMPOSSIBLE
+    if may_pass and reads < (HEAVY_READS if heavy else SMALL_READS):
+        message = entry["message"] | {"slow_reads": reads}
+        pause = 0 if heavy else PAUSE_SECONDS
+        again = {"msg_id": entry["msg_id"], "message": message, "delay_seconds": pause}
+        store.commit_trades([], [], [again], [])
+        log.warning("slow read", extra={"strand_id": subject(entry), "reads": reads, "error": str(error)})
+        return
     reason = (
         "trade: expected strands that can be read in one call, "
-        f"got {weight['strands']} with {megabytes:,.1f} MB on disk ({error})"
+        f"got {weight['strands']} with {weight['bytes'] / 2**20:,.1f} MB on disk ({error})"
     )
     store.dead_letter(TRADES_QUEUE, entry["msg_id"], reason)
     log.warning("dead letter", extra={"strand_id": subject(entry), "reason": reason})

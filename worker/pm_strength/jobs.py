@@ -119,7 +119,8 @@ def _settle(plan: BatchPlan, msg_id: int, message: Row, capture: Capture, has_ev
     if not waits_for_actions:
         plan.done_ids.append(msg_id)
         return
-    attempt = message.get("attempt", 1)
+    given = message.get("attempt")
+    attempt = given if isinstance(given, int) and given >= 1 else 1
     if attempt <= len(NO_ACTIONS_DELAYS_SECONDS):
         plan.retries.append(
             {

@@ -78,6 +78,11 @@ def classify(
     return PermanentStoreError(message + _remedy(status, code), status=status, code=code)
 
 
+def is_data_error(code: str | None) -> bool:
+    """Whether Postgres refused what was sent, and not the call: a value, a constraint, a limit of its own."""
+    return code is not None and len(code) == 5 and code[:2] in ("22", "23", "54")
+
+
 def _remedy(status: int, code: str | None) -> str:
     # PostgREST answers a missing right with 403, to a caller without a session with 401
     if status == 403 or code == "42501":

@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .claim import read_in_parts
-from .errors import PermanentStoreError, PmStrengthError, SupersededRunError, TransientStoreError
+from .errors import PermanentStoreError, PmStrengthError, StoreError, SupersededRunError, TransientStoreError
 from .jobs import commit, plan_batch, run_job
 from .lease import Lease
 from .metrics import Metrics
-from .retry import JOB_TRIES, delay_seconds
+from .retry import JOB_TRIES, delay_seconds, is_data_error
 from .store import JOBS_QUEUE, TRADES_QUEUE, Row, Store
 
 log = logging.getLogger(__name__)
@@ -225,13 +225,31 @@ class Worker:
     def _capture(self, store: Store, messages: list[Row], read: Row) -> None:
         start = time.monotonic()
         plan = plan_batch(messages, read)
-        events = commit(store, plan)
+        try:
+            events = commit(store, plan)
+        except StoreError as error:
+            if not is_data_error(error.code):
+                raise
+            self._capture_apart(store, messages, error)
+            return
         self._answered = time.monotonic()
         self._beat()
         log.info("captured", extra={"messages": len(messages), "events": events})
         if self._metrics is not None:
             self._metrics.batch(plan, events, self._answered - start)
         self._on_batch(len(messages), events)
+
+    def _capture_apart(self, store: Store, messages: list[Row], error: StoreError) -> None:
+        """What the database refuses is set aside alone; the others, read without it, go on."""
+        if len(messages) == 1:
+            msg_id = int(messages[0]["msg_id"])
+            store.dead_letter(TRADES_QUEUE, msg_id, f"trade: {error}")
+            log.warning("dead letter", extra={"msg_id": msg_id, "reason": str(error)})
+            return
+        half = len(messages) // 2
+        for some in (messages[:half], messages[half:]):
+            for part, read in read_in_parts(store, some, self._beat):
+                self._capture(store, part, read)
 
     def _do_job(self, store: Store) -> int:
         entry = store.read_job(self._options.visibility_seconds)

@@ -1,6 +1,6 @@
 -- What the worker does to its queues, and to no other.
 begin;
-select plan(15);
+select plan(20);
 select pgmq.purge_queue('pm_strength_trades');
 select pgmq.purge_queue('pm_strength_jobs');
 select pgmq.create('someone_elses');
@@ -32,6 +32,15 @@ select is((public.pm_strength_read_job(30) -> 'message' ->> 'job'), 'mine', 'as 
 select is(
   (public.pm_strength_queue_status() -> 'queues' -> 1 ->> 'depth')::int, 1, 'the status counts what waits'
 );
+
+
+reset role;
+-- whatever a message says, it can be set aside
+select is(
+  public.pm_strength_dead_letter('pm_strength_trades', sent.id, 'odd'), true, format('%s is set aside', body)
+)
+from unnest(array['{"strand_id": null}', '["strand_id"]', '"strand_id"', '{"strand_id": 5}', '7']) body
+cross join lateral pgmq.send('pm_strength_trades', body::jsonb) sent (id);
 
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- Every multiplier has a reason, a 1.0 too.
 begin;
-select plan(20);
+select plan(21);
 truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows;
 update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
 update public.learning_settings set settings = '{}';
@@ -70,6 +70,10 @@ set local role service_role;
 select is(pg_temp.answer('{}'), '1.000000 stale 1', 'published long ago');
 select is(
   (public.pm_strength_read_overrides() ->> 'as_of')::timestamptz, now() - interval '25 hours', 'as the book is told'
+);
+
+select throws_matching(
+  $$ select public.resolve_pm_strength('p', 'entry', '{}', -1) $$, 'match_limit: expected a number from 0 on', 'a limit below 0 is refused by name'
 );
 
 select * from finish();

@@ -1,6 +1,6 @@
 -- What no table takes, whoever writes it: the last line behind the worker's own checks.
 begin;
-select plan(21);
+select plan(22);
 truncate public.pattern_trade_events, pm_strength.lesson_sets, pm_strength.override_sets;
 
 prepare event (text, text, text, jsonb, float8, float8) as
@@ -28,6 +28,11 @@ from (values
   ($$'hodl', '{}', 1, 0.5$$), ($$'entry', '{}', -1, 0.5$$),
   ($$'entry', '{}', 'infinity', 0.5$$), ($$'entry', '{}', 'nan', 0.5$$), ($$'entry', '{}', 1, 'nan'$$)
 ) bad (override);
+
+select throws_ok(
+  $$ insert into public.pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score)
+     values ('', 'entry', '{}', 1, 0.5) $$, '23514', null, 'nor for a pattern without a name'
+);
 
 insert into public.learning_lessons (pattern_key, action_category, scope_subset, n, stats)
 values ('p', 'entry', '{"rank": 1}', 1, '{}');
