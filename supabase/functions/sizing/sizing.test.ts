@@ -107,6 +107,22 @@ for (
   });
 }
 
+Deno.test("dimensions are counted no further than the limit", () => {
+  const scope = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`k${n}`, n]));
+  let reads = 0;
+  const counted = new Proxy({ ...scope, last: 1e20 }, {
+    get: (target, key) => {
+      reads++;
+      return Reflect.get(target, key);
+    },
+  });
+  assert.deepEqual(readItem({ ...KEY, scope: counted }).issues, [
+    { path: ["scope"], message: "expected at most 10000 dimensions, got more" },
+  ]);
+  // all are read once to see whether they are JSON
+  assert.ok(reads < 120_000, `${reads}`);
+});
+
 Deno.test("of a long number and a long key an answer shows the beginning", () => {
   const long = `9${"0".repeat(1000)}1`;
   const key = "k".repeat(100_000);
@@ -143,6 +159,16 @@ for (const size of [null, "0.2", true, parseJson("1e400"), [1]]) {
     const answer = answered({ ...KEY, size_frac: size });
     assert.deepEqual([answer.size_frac, answer.reason], [0, "bad_input"]);
     assert.deepEqual((answer.issues as { path: string[] }[]).map(({ path }) => path), [["size_frac"]]);
+  });
+}
+
+for (const size of ["LONG", "[LONG]", `{"a": LONG}`, `${"[".repeat(300)}1${"]".repeat(300)}`]) {
+  Deno.test(`a size of ${size.slice(0, 20)} that is not read is not given back`, () => {
+    const long = `0.${"1".repeat(1000)}`;
+    const request = `{"pattern_key": "q", "action_category": "trim", "size_frac": ${size}}`;
+    const answer = answered(parseJson(request.replace("LONG", long)) as Row);
+    assert.deepEqual([answer.size_frac, answer.reason], [null, "bad_input"]);
+    assert.equal((answer.issues as unknown[]).length, 1);
   });
 }
 

@@ -61,17 +61,11 @@ export const readItem = (value: unknown): Item => {
   if (!checked.success) return refused(issuesOf(checked.error));
   const key = keyOf(row, category);
   if ("issues" in key) return refused(key.issues);
-  const beyond = beyondIssues(row.scope);
-  if (beyond.length > 0) return refused(beyond);
-  const scope = dimensionsOf(row.scope);
-  const dimensions = Object.keys(scope).length;
-  if (dimensions > MAX_DIMENSIONS) {
-    const message = `expected at most ${MAX_DIMENSIONS} dimensions, got ${dimensions}`;
-    return refused([{ path: ["scope"], message }]);
-  }
+  const dimensions = dimensionsOf(row.scope);
+  if ("issues" in dimensions) return refused(dimensions.issues);
   const request = {
     ...key,
-    scope,
+    scope: dimensions.scope,
     strategy: typeof row.strategy === "string" ? row.strategy : null,
   };
   return { request, issues: [], size };
@@ -97,7 +91,11 @@ export const answerOf = (item: Item, resolution: Resolution | null, otherwise = 
 /** size_frac * strength * exposure_skew within [0, 1] for an entry or an add; anything else as it came. */
 const sizeOf = (size: Size, strength: number): { size_frac: unknown; issues: Issue[] } => {
   if (!size.given) return { size_frac: null, issues: [] };
-  if (size.category === null || !SIZED.includes(size.category)) return { size_frac: size.before, issues: [] };
+  if (size.category === null || !SIZED.includes(size.category)) {
+    // what was not read cannot be given back; the item's own issues tell of it
+    const readable = unreadableIssues(size.before).length === 0;
+    return { size_frac: readable ? size.before : null, issues: [] };
+  }
   const before = finite(size.before);
   if (before === null) {
     const message = `expected a finite number, got ${shown(size.before)}`;
@@ -151,21 +149,27 @@ const unreadableIssues = (value: unknown): Issue[] => {
   return held ? issues : [{ path: [], message: `expected at most ${MAX_DEPTH} levels, got more` }];
 };
 
-const beyondIssues = (scope: unknown): Issue[] =>
-  Object.entries(isObject(scope) ? scope : {}).filter(([, value]) => isBeyondIntegers(value)).map((
-    [key, value],
-  ) => ({
-    path: ["scope", shownKey(key)],
-    message: `expected a whole number within 2^53, got ${shown(value)}`,
-  }));
-
 /** The dimensions of a scope that some override could have: what Postgres cannot hold is in none. */
-const dimensionsOf = (scope: unknown): Row =>
-  Object.fromEntries(
-    Object.entries(isObject(scope) ? scope : {}).filter(([key, value]) =>
-      unstorable(key) === null && (isText(value) || typeof value === "boolean" || isNumber(value))
-    ),
-  );
+const dimensionsOf = (scope: unknown): { scope: Row } | { issues: Issue[] } => {
+  const given = isObject(scope) ? scope : {};
+  const dimensions: [string, unknown][] = [];
+  const issues: Issue[] = [];
+  // one pass that ends at the limit: a scope may hold a million of them, and others wait meanwhile
+  for (const key of Object.keys(given)) {
+    const value = given[key];
+    if (isBeyondIntegers(value)) {
+      const message = `expected a whole number within 2^53, got ${shown(value)}`;
+      if (issues.push({ path: ["scope", shownKey(key)], message }) === MAX_ISSUES) return { issues };
+    } else if (isDimension(key, value) && dimensions.push([key, value]) > MAX_DIMENSIONS) {
+      const message = `expected at most ${MAX_DIMENSIONS} dimensions, got more`;
+      return { issues: [{ path: ["scope"], message }] };
+    }
+  }
+  return issues.length > 0 ? { issues } : { scope: Object.fromEntries(dimensions) };
+};
+
+const isDimension = (key: string, value: unknown): boolean =>
+  (isText(value) || typeof value === "boolean" || isNumber(value)) && unstorable(key) === null;
 
 const isNumber = (value: unknown): boolean =>
   typeof value === "number" || (value instanceof LongNumber && finite(value) !== null && finite(value) !== 0);
