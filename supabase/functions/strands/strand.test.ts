@@ -56,10 +56,27 @@ Deno.test("other modules and kinds hold what they like, and more columns", () =>
 
 Deno.test("an id may be any bigint, and no more", () => {
   const strand = (id: string) => parseJson(`{"id": ${id}, "module": "m", "kind": "k", "content": {}}`);
-  for (const id of ["9223372036854775807", "-9223372036854775808", "9007199254740993", "0"]) {
+  for (
+    const id of [
+      "9223372036854775807",
+      "-9223372036854775808",
+      "9007199254740993",
+      "9223372036854775000",
+      "0",
+    ]
+  ) {
     assert.deepEqual(pathsOf(strand(id)), [], id);
   }
-  for (const id of ["9223372036854775808", "1e400", "9007199254740993.5"]) {
+  for (
+    const id of [
+      "9223372036854775808",
+      "9223372036854776000",
+      "-9223372036854776000",
+      "1e300",
+      "1e400",
+      "9007199254740993.5",
+    ]
+  ) {
     assert.deepEqual(pathsOf(strand(id)), [["id"]], id);
   }
 });

@@ -14,6 +14,7 @@ import { scopeIssues } from "./scope.ts";
 
 export const MAX_STRANDS = 1000;
 const MAX_ID = 500;
+const MAX_BIGINT = 2 ** 63;
 const MAX_PATTERN_KEY = 500;
 // More are of no use to anyone, and could make an answer far longer than the body.
 const MAX_ISSUES = 1000;
@@ -23,17 +24,19 @@ type Report = (path: Path, message: string) => void;
 
 const text = z.string(expected("a text")).min(1, expected("a text that is not empty"));
 const optionalText = z.string(expected("a text or null")).nullish();
-const isId = (value: unknown): boolean =>
-  typeof value === "string"
-    ? value !== "" && length(value) <= MAX_ID
-    : typeof value === "number"
-    ? Number.isInteger(value)
-    // a bigint column holds more than a double does
-    : value instanceof LongNumber && /^-?\d{16,19}$/.test(value.source) &&
-      BigInt.asIntN(64, BigInt(value.source)) === BigInt(value.source);
+const isId = (value: unknown): boolean => {
+  if (typeof value === "string") return value !== "" && length(value) <= MAX_ID;
+  if (typeof value === "number") return Number.isInteger(value) && Math.abs(value) < MAX_BIGINT;
+  // a bigint holds more integers than a double does
+  return value instanceof LongNumber && /^-?\d{16,19}$/.test(value.source) &&
+    BigInt.asIntN(64, BigInt(value.source)) === BigInt(value.source);
+};
 
 const strand = z.looseObject({
-  id: z.custom((value) => isId(value), expected(`a text of 1 to ${MAX_ID} characters, or an integer`)),
+  id: z.custom(
+    (value) => isId(value),
+    expected(`a text of 1 to ${MAX_ID} characters, or an integer of 64 bits`),
+  ),
   module: text,
   kind: text,
   content: z.custom(isObject, expected("an object")),
