@@ -29,6 +29,18 @@ def sending(url: str, path: str, *headers: str) -> Iterator[socket.socket]:
         yield connection
 
 
+def answered(variables: dict[str, str], head: str, *headers: str, body: bytes = b"") -> tuple[int, str]:
+    """The status and the text of the answer to bytes as they are, after which nothing more is sent."""
+    address = urlsplit(variables["API_URL"])
+    assert address.hostname is not None
+    lines = [f"{head} HTTP/1.1", *headers, f"apikey: {variables['SECRET_KEY']}", "connection: close", "", ""]
+    with socket.create_connection((address.hostname, address.port or 80), timeout=20) as connection:
+        connection.sendall("\r\n".join(lines).encode("latin-1") + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    return int(answer.split()[1]), answer
+
+
 def status(connection: socket.socket) -> int:
     return int(connection.recv(4096).split()[1])
 
@@ -94,6 +106,49 @@ def test_long_bodies_of_nobody_take_no_memory(variables: dict[str, str], stack: 
             send(connection, 200 * MB)
         # both are still going on, as far as the gateway knows
         assert memory(stack) - before < 100 * MB
+
+
+@pytest.mark.parametrize("method", ["get", "Post", "patch", "delete", "TRACE", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/rest/v1/ad_strands", "/functions/v1/sizing"])
+def test_a_method_is_one_that_is_known_in_upper_case(
+    variables: dict[str, str], method: str, path: str
+) -> None:
+    code, answer = answered(variables, f"{method} {path}", "host: gateway", "content-length: 0")
+    assert (code, "\r\nallow: GET, HEAD," in answer) == (405, True)
+
+
+@pytest.mark.parametrize("host", ["[", "a b", "host:99999", "%"])
+@pytest.mark.parametrize("path", ["/rest/v1/ad_strands", "/functions/v1/sizing", "/health"])
+def test_a_host_that_makes_no_url_is_the_callers_mistake(
+    variables: dict[str, str], host: str, path: str
+) -> None:
+    code, answer = answered(variables, f"GET {path}", f"host: {host}")
+    assert code == 400
+    assert "host" in answer
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+@pytest.mark.parametrize("name", ["content-type", "prefer", "origin", "x-mood", "range", "accept"])
+@pytest.mark.parametrize("value", ["\xff", "caf\xc3\xa9"])
+def test_a_header_with_other_bytes_than_ascii_is_named(
+    variables: dict[str, str], method: str, name: str, value: str
+) -> None:
+    headers = ["host: gateway", f"{name}: {value}", "content-length: 2"]
+    code, answer = answered(variables, f"{method} /rest/v1/ad_strands", *headers, body=b"[]")
+    assert code == 400
+    assert f'"{name}: expected ASCII characters."' in answer
+
+
+@pytest.mark.parametrize("path", ["/rest/v1/ad_strands", "/functions/v1/strands"])
+@pytest.mark.parametrize("sent", [1, 1000, MB])
+@pytest.mark.parametrize("length", [f"content-length: {2 * MB}", "transfer-encoding: chunked"])
+def test_a_body_that_is_cut_is_the_callers_mistake(
+    variables: dict[str, str], path: str, sent: int, length: str
+) -> None:
+    body = b" " * sent if length.startswith("content") else b"%x\r\n" % sent + b" " * sent + b"\r\n"
+    code, answer = answered(variables, f"POST {path}", "host: gateway", JSON, length, body=body)
+    assert code == 400
+    assert "The body: expected all of it" in answer
 
 
 def test_a_body_of_some_megabytes_goes_through_whole(variables: dict[str, str], clean: None) -> None:

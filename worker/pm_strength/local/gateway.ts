@@ -19,9 +19,10 @@ const tokens = new Map([
   [serviceRoleKey, serviceRoleKey],
 ]);
 
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const cors = {
   "access-control-allow-origin": "*",
-  "access-control-allow-methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+  "access-control-allow-methods": methods.join(", "),
   "access-control-allow-headers":
     "authorization, apikey, content-type, prefer, range, accept-profile, content-profile, x-client-info",
   "access-control-expose-headers": "content-range, content-profile, location",
@@ -52,16 +53,28 @@ const authorize = (request: Request, url: URL): string | Response => {
 };
 
 class TooLargeError extends Error {}
+class BrokenBodyError extends Error {}
 
-/** The body to send on: whole if it is short, else as it comes in; over `most` bytes all of it is off. */
-const bodyOf = async (request: Request, most: number, off: AbortController): Promise<BodyInit | undefined> => {
+/**
+ * The body to send on: whole if it is short, else as it comes in. Where it is over `most` bytes, or ends
+ * before its end, all of it is off.
+ */
+const bodyOf = async (
+  request: Request,
+  most: number,
+  off: AbortController,
+): Promise<BodyInit | undefined> => {
   if (request.body === null) return undefined;
   if (Number(request.headers.get("content-length") ?? 0) > most) throw new TooLargeError();
   const reader = request.body.getReader();
+  const read = () =>
+    reader.read().catch(() => {
+      throw new BrokenBodyError();
+    });
   const first: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
   while (size <= shortBytes) {
-    const { value, done } = await reader.read();
+    const { value, done } = await read();
     if (done) return await new Blob(first).arrayBuffer();
     size += value.length;
     first.push(value);
@@ -70,11 +83,15 @@ const bodyOf = async (request: Request, most: number, off: AbortController): Pro
     async pull(controller) {
       const part = first.shift();
       if (part !== undefined) return controller.enqueue(part);
-      const { value, done } = await reader.read();
-      if (done) return controller.close();
-      size += value.length;
-      if (size > most) return off.abort(new TooLargeError());
-      controller.enqueue(value);
+      try {
+        const { value, done } = await read();
+        if (done) return controller.close();
+        size += value.length;
+        if (size > most) throw new TooLargeError();
+        controller.enqueue(value);
+      } catch (error) {
+        off.abort(error);
+      }
     },
     cancel: (reason) => reader.cancel(reason),
   });
@@ -82,12 +99,6 @@ const bodyOf = async (request: Request, most: number, off: AbortController): Pro
 
 /** What another server answers to the same request, with other headers; 503 if it cannot be reached. */
 const pass = async (request: Request, target: string, headers: Headers, most: number): Promise<Response> => {
-  // fetch sends none of these, and no server here would take them
-  if (["TRACE", "TRACK", "CONNECT"].includes(request.method)) {
-    const refusal = refuse(405, "method_not_allowed", `${request.method} is not allowed.`);
-    refusal.headers.set("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    return refusal;
-  }
   for (const name of hopByHop) headers.delete(name);
   const off = new AbortController();
   const { method } = request;
@@ -102,6 +113,9 @@ const pass = async (request: Request, target: string, headers: Headers, most: nu
   } catch (error) {
     if (error instanceof TooLargeError) {
       return refuse(413, "too_large", `The body: expected at most ${most} bytes.`);
+    }
+    if (error instanceof BrokenBodyError) {
+      return refuse(400, "bad_request", "The body: expected all of it, got a part.");
     }
     return refuse(503, "unavailable", "The API is not available.");
   }
@@ -120,7 +134,29 @@ const rest = async (request: Request, url: URL): Promise<Response> => {
   return answer;
 };
 
+/** What is wrong with a request whoever it is for; null if nothing is. */
+const problemOf = (request: Request): Response | null => {
+  // as they are written: to fetch "get" is GET, to the other servers it is not
+  if (!methods.includes(request.method)) {
+    const refusal = refuse(405, "method_not_allowed", `The method: expected ${methods.join(", ")}.`);
+    refusal.headers.set("allow", methods.join(", "));
+    return refusal;
+  }
+  if (!URL.canParse(request.url)) {
+    return refuse(400, "bad_request", "The URL and the host header: expected what makes a URL.");
+  }
+  for (const [name, value] of request.headers) {
+    // PostgREST fails at other bytes, and so does fetch in some headers
+    if (!/^[\t\x20-\x7e]*$/.test(value)) {
+      return refuse(400, "bad_request", `${name}: expected ASCII characters.`);
+    }
+  }
+  return null;
+};
+
 export const handler = (request: Request): Response | Promise<Response> => {
+  const problem = problemOf(request);
+  if (problem !== null) return problem;
   const url = new URL(request.url);
   if (url.pathname.startsWith("/functions/v1/")) {
     const target = functions + url.pathname.slice("/functions/v1".length) + url.search;
