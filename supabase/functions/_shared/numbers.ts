@@ -40,9 +40,11 @@ export const readNumber = (source: string, plain: boolean): number | LongNumber 
   );
 };
 
-/** A JSON number as a double; null for one beyond all doubles, and for anything else. */
+/** A JSON number as a double; null for one beyond all doubles or below them, and for anything else. */
 export const finite = (value: unknown): number | null => {
   const number = value instanceof LongNumber ? Number(value.source) : value;
+  // 1e-400 is no 0
+  if (number === 0 && value instanceof LongNumber) return null;
   return typeof number === "number" && Number.isFinite(number) ? number : null;
 };
 
