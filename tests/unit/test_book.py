@@ -135,3 +135,11 @@ def test_a_large_book_resolves_as_the_plain_definition() -> None:
             weights = [match.weight for match in got.matches]
             assert weights == sorted(weights, reverse=True)
             assert got.matches[:3] == tuple(got.matches)[:3]
+
+
+@pytest.mark.parametrize("text", ["p\0", "\0", "p\ud800", "\udcff", "é\0"], ids=ascii)
+def test_a_key_that_postgres_cannot_hold_is_bad_input(text: str) -> None:
+    book = OverrideBook([])
+    assert book.resolve(text, "entry", {}).reason == "bad_input"
+    assert book.resolve("p", text, {}).reason == "bad_input"
+    assert book.resolve("é🚀", "entry", {}).reason == "no_match"

@@ -46,7 +46,8 @@ SAME: list[tuple[Any, Any]] = [
     (np.str_("a"), "a"),
     (Decimal("0.1"), 0.1),
     (Decimal("2.00"), 2),
-    (Decimal.from_float(0.1), 0.1),
+    (Fraction(0.1), 0.1),
+    (Decimal.from_float(0.5), 0.5),
     (Decimal("-1e-7"), -1e-7),
     (Fraction(1, 2), 0.5),
     (Fraction(1, 10), 0.1),
@@ -74,6 +75,8 @@ NOTHING: list[Any] = [
     Decimal("-Infinity"),
     Decimal("0.1234567890123456789"),
     Decimal("1e-400"),
+    # equal to the double 0.1, but jsonb compares decimals
+    Decimal.from_float(0.1),
     Decimal("1e-999999999"),
     Fraction(1, 3),
     pd.NA,

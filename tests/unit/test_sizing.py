@@ -203,3 +203,11 @@ def test_the_size_says_what_made_it() -> None:
     broken = apply_strength({"action_category": "add", "size_frac": None}, MATCHED)
     assert (broken["size_frac"], broken["strength"]["reason"]) == (0.0, "bad_input")
     assert apply_strength("no action at all", MATCHED) == {}  # type: ignore[arg-type]
+
+
+def test_an_action_that_cannot_be_read_is_no_error() -> None:
+    class Broken(dict[str, Any]):
+        keys = __iter__ = lambda self: 1 / 0  # type: ignore[assignment]
+
+    assert apply_strength(Broken(size_frac=0.5, action_category="entry"), 1.5) == {}
+    assert apply_strength(5, 1.5) == {}  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Any
 
 from .override_index import OverrideIndex
 from .override_row import read_override
+from .scalars import is_storable
 from .scopes import TypedValue, typed_scope
 from .settings import STRATEGIES, LearningSettings
 from .sizing import Match, Matches, Resolution, specificity_order
@@ -97,7 +98,8 @@ class OverrideBook:
         *,
         strategy: str | None = None,
     ) -> Resolution:
-        """The multiplier for an action in a scope. Never raises: a key that is no text is `bad_input`.
+        """The multiplier for an action in a scope. Never raises: a key that is no text is `bad_input`, as
+        is one that Postgres cannot hold.
 
         An override matches if its group is the same and its `scope_subset` is contained in `scope`,
         values compared as jsonb does. A scope that is no mapping counts as empty; one with a whole
@@ -117,6 +119,8 @@ class OverrideBook:
         strategy = self.settings.strategy if strategy is None else strategy
         texts = isinstance(pattern_key, str) and isinstance(action_category, str)
         if not (texts and pattern_key and action_category) or strategy not in STRATEGIES:
+            return self._resolution(1.0, "bad_input", ())
+        if not (is_storable(pattern_key) and is_storable(action_category)):
             return self._resolution(1.0, "bad_input", ())
         dimensions = typed_scope(scope) if isinstance(scope, Mapping) else {}
         group = self._groups.get((pattern_key, action_category))

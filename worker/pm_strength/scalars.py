@@ -23,7 +23,8 @@ def plain(value: object) -> Scalar | Exact | None:
     """The value as the type that JSON would read it as; None where it is no text, number or boolean.
 
     A number becomes an integer, or the double that is equal to it or that is written like it (the
-    decimal 0.1). NaN and the infinities are None.
+    decimal 0.1). A decimal is compared as it is written alone, as in jsonb: there, the double 0.1 is the
+    decimal 0.1 and not the 55 digits that it is equal to. NaN and the infinities are None.
     """
     if isinstance(value, str):
         return str.__str__(value)
@@ -60,6 +61,16 @@ def is_too_long(number: float | Exact) -> bool:
     return number.denominator == 1 if isinstance(number, Fraction) else True
 
 
+def is_storable(text: str) -> bool:
+    """Whether Postgres can hold a text: no U+0000, and no half of a surrogate pair."""
+    if text.isascii():
+        return "\0" not in text
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def is_held(number: float | Exact) -> bool:
     """Whether a double holds a number as `plain` gives it."""
     return not isinstance(number, Decimal | Fraction)
@@ -73,9 +84,10 @@ def _double(value: Real | Decimal) -> float | Exact | None:
         double = float(exact)
     except OverflowError:
         return exact
-    if math.isfinite(double) and (exact == double or exact == type(exact)(repr(double))):
-        return double
-    return exact
+    if not math.isfinite(double):
+        return exact
+    is_double = exact == type(exact)(repr(double)) or (isinstance(exact, Fraction) and exact == double)
+    return double if is_double else exact
 
 
 def _exact(value: Real | Decimal) -> Exact | None:

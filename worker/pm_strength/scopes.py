@@ -104,7 +104,9 @@ def typed(value: Any) -> TypedValue:
         return ("boolean", found)
     if isinstance(found, str):
         return ("string", found)
-    return ("number", value if found is None else found)
+    number = value if found is None else found
+    # Python finds the double 0.1 equal to the 55 digits that it stands for, jsonb does not
+    return ("number" if is_held(number) else "longer number", number)
 
 
 def typed_scope(scope: Mapping[str, Any], path: str = "scope", held: bool = False) -> dict[str, TypedValue]:

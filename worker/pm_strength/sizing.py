@@ -164,13 +164,21 @@ def apply_strength(
     `size_frac = min(1, max(0, size_frac * strength * exposure_skew))`. A missing or non-finite
     strength or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
     `Decimal` too. `strength` in the copy explains the size:
-    multiplier, reason, exposure_skew, the size before and the run. Never raises.
+    multiplier, reason, exposure_skew, the size before and the run. Never raises: an action that cannot
+    be read gives `{}`.
     """
     try:
         return _apply(action, resolution, exposure_skew)
     except Exception:
         # Whatever an action may be, sizing must not break a trading loop: nothing is scaled.
+        return _copy(action)
+
+
+def _copy(action: object) -> dict[str, Any]:
+    try:
         return dict(action) if isinstance(action, Mapping) else {}
+    except Exception:
+        return {}
 
 
 def _apply(
