@@ -236,7 +236,9 @@ def test_a_worker_is_alive_while_its_loops_go_round_and_ready_while_it_is_answer
 ) -> None:
     store, metrics = Silent(), Metrics()
     worker = Worker(lambda: store, metrics=metrics)  # type: ignore[arg-type, return-value]
-    assert worker.ready() is not None, "it has not been answered yet"
+    assert worker.ready() == "no answer from the database yet"
+    worker._do_job(store)  # type: ignore[arg-type]
+    assert worker.ready() is None, "an answer to the loop over jobs counts, the other may wait for trades"
     worker._capture_step(store)  # type: ignore[arg-type]
     worker._beat()
     assert (worker.alive(), worker.ready()) == (None, None)

@@ -93,6 +93,8 @@ class Worker:
         """Why this worker cannot work: None while the database answers and nothing stops it."""
         if self._stop.is_set():
             return "stopping"
+        if not self._answered:
+            return "no answer from the database yet"
         if self._answered < time.monotonic() - SILENT_SECONDS:
             return f"no answer from the database for {SILENT_SECONDS:.0f} s"
         return None
@@ -253,6 +255,7 @@ class Worker:
 
     def _do_job(self, store: Store) -> int:
         entry = store.read_job(self._options.visibility_seconds)
+        self._answered = time.monotonic()
         if entry is None:
             return 0
         msg_id = int(entry["msg_id"])
