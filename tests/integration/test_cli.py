@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import shlex
@@ -166,12 +167,31 @@ def test_settings_are_checked_and_shown(cli: Cli) -> None:
         (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", "{"), 2),
         (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", '{"a": NaN}'), 2),
         (("overrides", "--action", "hodl"), 2),
+        (("overrides", "--pattern", "\udcff"), 2),
         (("import", "/nowhere/at/all.jsonl"), 2),
         (("materialize",), 1),
     ],
 )
 def test_what_cannot_be_done_has_its_exit_code(cli: Cli, arguments: tuple[str, ...], code: int) -> None:
     cli(*arguments, code=code)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--scope", '{"a": 1e999}'),
+        ("--scope", '{"a": "\\ud800"}'),
+        ("--scope", '{"\udcff": 1}'),
+        ("--scope", '{"a": ' + "[" * 20_000 + "]" * 20_000 + "}"),
+        ("--pattern-key", "\udcff"),
+    ],
+    ids=["1e999", "escape", "bytes", "nested", "key"],
+)
+def test_what_cannot_be_sent_names_its_option(cli: Cli, option: str, value: str) -> None:
+    options = {"--pattern-key": "p", "--action": "entry"} | {option: value}
+    said = cli("resolve", *itertools.chain(*options.items()), code=2)
+    assert option in said
+    assert "expected" in said
 
 
 def test_without_a_project_both_ways_are_named(tmp_path: Path) -> None:

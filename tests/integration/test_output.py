@@ -142,3 +142,15 @@ def test_output_that_nobody_reads_is_no_traceback(project: str, closed: str) -> 
         )  # fmt: skip
         assert ended.stderr == "", command
         assert ended.returncode in (0, 1), command
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line_and_no_traceback(project: str) -> None:
+    for command in ("overrides", "overrides -o json", "runs -o csv", "settings show"):
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(
+                [PROGRAM, *command.split(), "--dir", project],
+                env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=120, text=True,
+            )  # fmt: skip
+        assert ended.stderr == "error: No space left on device\n", command
+        assert ended.returncode == 1, command

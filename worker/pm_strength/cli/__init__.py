@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -67,6 +68,17 @@ def main() -> None:
     except BrokenPipeError:
         drop_output()
         sys.exit(1)
+    except OSError as error:
+        # a full disk, most of all: what was not written must not be tried again as Python ends
+        drop_output(errors_too=False)
+        with suppress(OSError):
+            err.print(f"[red]error:[/red] {escape(_said(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _said(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return logs.redact(f"{error.filename}: {what}" if error.filename is not None else what)
 
 
 def exit_code(error: PmStrengthError) -> int:

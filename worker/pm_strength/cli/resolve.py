@@ -11,7 +11,7 @@ from ..sizing import Resolution, apply_strength
 from .output import Justify, out, print_json, print_table, scope_text
 from .show import parse_action, parse_scope
 from .target import ProjectDirectory, open_store
-from .text import typed
+from .text import storable
 
 REASONS = {
     "matched": "the weighted blend of the overrides that hold here",
@@ -47,9 +47,10 @@ def resolve(
     directory: ProjectDirectory = None,
 ) -> None:
     """Show the size multiplier for an action in a scope, and which overrides make it."""
-    category = parse_action(action)
+    category, context = parse_action(action), parse_scope(scope)
+    key = storable(pattern_key, "--pattern-key")
     with open_store(directory) as store:
-        answer = store.resolve(typed(pattern_key), category, parse_scope(scope), None if show_all else 20)
+        answer = store.resolve(key, category, context, None if show_all else 20)
     if size_frac is not None:
         resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
         sized = apply_strength(

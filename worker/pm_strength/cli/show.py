@@ -12,7 +12,7 @@ from ..errors import PatternKeyError
 from ..patterns import canonical_action_category
 from .output import Format, FormatOption, Justify, print_csv, print_json, print_table, scope_text
 from .target import ProjectDirectory, open_store
-from .text import typed
+from .text import storable, typed
 
 Row = dict[str, Any]
 
@@ -100,10 +100,16 @@ def parse_scope(text: str | None) -> Row:
         return {}
     try:
         scope = json.loads(typed(text), parse_constant=_refuse)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"expected a JSON object: {error}", param_hint="--scope") from None
     if not isinstance(scope, dict):
         raise typer.BadParameter('expected a JSON object such as {"chain": "solana"}', param_hint="--scope")
+    try:
+        json.dumps(scope, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("expected text in UTF-8", param_hint="--scope") from None
+    except ValueError:
+        raise typer.BadParameter("expected numbers that a double holds", param_hint="--scope") from None
     return scope
 
 
@@ -159,7 +165,7 @@ def _override_strength(row: Row) -> float:
 
 def _filters(pattern: str | None, action: str | None, scope: str | None) -> Row:
     return {
-        "pattern_key": None if pattern is None else typed(pattern),
+        "pattern_key": None if pattern is None else storable(pattern, "--pattern"),
         "action_category": None if action is None else parse_action(action),
         "scope": parse_scope(scope),
     }

@@ -8,6 +8,10 @@ import os
 import sys
 from typing import IO
 
+import typer
+
+from ..scalars import is_storable
+
 _ERRORS = "pm_strength.json_escapes"
 
 
@@ -35,10 +39,18 @@ def typed(text: str) -> str:
     return os.fsencode(text).decode(errors="surrogateescape")
 
 
-def drop_output() -> None:
+def storable(text: str, option: str) -> str:
+    """An argument as `typed` gives it; wrong usage of an option where UTF-8 cannot hold it."""
+    text = typed(text)
+    if not is_storable(text):
+        raise typer.BadParameter("expected text in UTF-8", param_hint=option)
+    return text
+
+
+def drop_output(errors_too: bool = True) -> None:
     """Send what is still to be written nowhere: its reader has gone, as `| head` does."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr) if errors_too else (sys.stdout,):
         os.dup2(nowhere, stream.fileno())
 
 
