@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
-from pm_strength import StrengthClient
-from pm_strength.book_loader import DatabaseClock, materialized_at
+from pm_strength import StrengthClient, book_loader
+from pm_strength.book_loader import PAGE, BookLoader, DatabaseClock, materialized_at
+from pm_strength.errors import TransientStoreError
 from pm_strength.store import Store
 
 
@@ -139,3 +143,95 @@ def test_no_time_of_materialization_makes_the_book_unavailable(
         store.as_of = datetime.now(UTC).isoformat()
         assert strength.refresh()
         assert strength.resolve("p", "entry", {}).reason == "matched"
+
+
+def page_of(*numbers: Any) -> dict[str, Any]:
+    """A page of overrides with these ids."""
+    row = {"pattern_key": "p", "action_category": "entry", "scope_subset": {}}
+    row |= {"multiplier": 1.5, "confidence_score": 0.5}
+    version = {"set_id": 1, "gone": False, "run_id": 1, "as_of": None, "settings": {}}
+    return version | {"overrides": [row | {"id": number} for number in numbers]}
+
+
+class Pages:
+    """A database whose pages are what a test gives for the id and the size asked for."""
+
+    def __init__(self, give: Callable[[int, int], dict[str, Any]]) -> None:
+        self.give = give
+        self.asked: list[int] = []
+
+    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 9) -> Any:
+        assert len(self.asked) < 5000, "it asks without end"
+        if not page_size:
+            return page_of()
+        self.asked.append(page_size)
+        return self.give(after_id, page_size)
+
+    def close(self) -> None:
+        pass
+
+
+def load(pages: Pages, closed: Callable[[], bool] = lambda: False) -> int:
+    return len(BookLoader(lambda: cast(Store, pages)).load(None, closed).book)
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda after, size: page_of(1, 2, 3),
+        lambda after, size: page_of(after + 1, after + 1),
+        lambda after, size: page_of(after + 2, after + 1),
+        lambda after, size: page_of("1"),
+        lambda after, size: page_of(True),
+    ],
+    ids=["the same again", "one twice", "backwards", "text", "boolean"],
+)
+def test_ids_must_rise(give: Callable[[int, int], dict[str, Any]]) -> None:
+    pages = Pages(give)
+    with pytest.raises(TransientStoreError, match="expected ids that rise"):
+        load(pages)
+    assert len(pages.asked) <= 2
+
+
+def test_a_load_has_a_bound_on_rows_and_on_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = Pages(lambda after, size: page_of(*range(after + 1, after + size + 1)))
+    monkeypatch.setattr(book_loader, "MAX_ROWS", 10_000)
+    with pytest.raises(TransientStoreError, match="expected at most 10,000, got more"):
+        load(endless)
+    assert sum(endless.asked) <= 10_000 + PAGE
+    slow = Pages(lambda after, size: page_of(after + 1))
+    start, ticks = time.monotonic(), itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: start + 20.0 * next(ticks))
+    with pytest.raises(TransientStoreError, match="not read within 600 s"):
+        load(slow)
+    assert len(slow.asked) <= 31
+
+
+def test_closing_ends_a_load_after_its_page(caplog: pytest.LogCaptureFixture) -> None:
+    asked = threading.Event()
+
+    def give(after: int, size: int) -> dict[str, Any]:
+        asked.set()
+        time.sleep(0.05)
+        return page_of(after + 1)
+
+    pages = Pages(give)
+    strength = StrengthClient("u", "k", connect=lambda: cast(Store, pages), deadline_seconds=0.01)
+    strength.resolve("p", "entry", {})
+    assert asked.wait(60)
+    thread = strength._refresher._thread
+    assert thread is not None
+    strength.close()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert not caplog.records, "that it was closed is no failure"
+
+
+def test_pages_shrink_with_what_comes_and_grow_back() -> None:
+    def give(after: int, size: int) -> dict[str, Any]:
+        most = 125 if after < 125 else size
+        return page_of(*range(after + 1, min(5000, after + min(size, most)) + 1))
+
+    pages = Pages(give)
+    assert load(pages) == 5000
+    assert pages.asked[:5] == [PAGE, 250, 500, PAGE, PAGE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import math
 import socket
 import time
 import traceback
@@ -12,12 +13,16 @@ import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import httpx
 import pytest
 
+from pm_strength import StrengthClient
 from pm_strength.api import Api
 from pm_strength.connection import Connection
-from pm_strength.errors import PermanentStoreError, StoreError, TransientStoreError
+from pm_strength.errors import PermanentStoreError, StoreError, TooMuchError, TransientStoreError
+from pm_strength.store import Store
 from tests.unit import wire
 from tests.unit.wire import Behaviour, Server, answer
 
@@ -82,12 +87,11 @@ def test_gzip_is_asked_for_and_unpacked() -> None:
     assert b"accept-encoding: gzip\r\n" in server.requests[0].lower()
 
 
-@pytest.mark.parametrize("status", ["200 OK", "400 Bad Request"])
-def test_a_small_answer_that_unpacks_to_a_huge_one_is_refused(status: str) -> None:
+def test_a_small_answer_that_unpacks_to_a_huge_one_is_refused() -> None:
     """254 KiB of gzip are 254 MiB; the memory that they cost is bounded too."""
     packed = gzip.compress(b'"' + b"0" * (254 * 2**20) + b'"')
     assert len(packed) < 300 * 2**10
-    with Server(answer(packed, status, content_encoding="gzip")) as server:
+    with Server(answer(packed, content_encoding="gzip")) as server:
         tracemalloc.start()
         error = failure(server.url)
         peak = tracemalloc.get_traced_memory()[1]
@@ -95,6 +99,56 @@ def test_a_small_answer_that_unpacks_to_a_huge_one_is_refused(status: str) -> No
     assert isinstance(error, PermanentStoreError)
     assert "expected at most 67,108,864 bytes" in str(error)
     assert peak < 100 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        ("400 Bad", "22P02", PermanentStoreError),
+        ("500 Bad", "57014", TooMuchError),
+        ("503 Bad", "", TransientStoreError),
+    ],
+)
+def test_of_an_error_only_the_beginning_is_read(status: str, code: str, kind: type[StoreError]) -> None:
+    """Its status and code say what it is; so much JSON would hold all threads up for seconds."""
+    body = b'{"code":"%s","details":[' % code.encode() + b"[]," * (10 * 2**20) + b"1]}"
+    with Server(answer(gzip.compress(body), status, content_encoding="gzip")) as server:
+        tracemalloc.start()
+        error = failure(server.url)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert isinstance(error, kind)
+    assert peak < 5 * 2**20
+
+
+def test_an_error_that_never_ends_is_read_no_further() -> None:
+    def endless(server: Server, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 503 Bad\r\ncontent-type: text/html\r\n\r\n")
+        while not server.closed.is_set():
+            connection.sendall(b"x" * 2**16)
+
+    with Server(endless) as server:
+        start = time.monotonic()
+        assert failure(server.url).status == 503
+        assert time.monotonic() - start < SOON
+
+
+@pytest.mark.parametrize("status", ["200 OK", "400 Bad"])
+def test_json_that_is_nested_too_deeply_is_no_bug_of_ours(status: str) -> None:
+    with Server(answer(b"[" * 50_000 + b"]" * 50_000, status)) as server:
+        assert isinstance(failure(server.url), TransientStoreError)
+
+
+def test_the_runtimes_answers_have_a_limit_of_their_own() -> None:
+    """64 KB of gzip would hold all threads of the bot up for ten seconds; 4 KB do so for half a second."""
+    packed = gzip.compress(b"[" + b"[]," * 10**6 + b"1]")
+    with Server(answer(packed, content_encoding="gzip")) as server:
+        tracemalloc.start()
+        with StrengthClient(server.url, KEY) as strength:
+            assert strength.resolve("p", "entry", {}).reason == "unavailable"
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 10 * 2**20
 
 
 def test_what_is_not_packed_has_the_same_limit() -> None:
@@ -161,15 +215,76 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_an_error(
         connection.sendall(b"HTTP/1.1 200 OK\r\nbad header " + KEY.encode() + b"\r\n\r\n")
         connection.close()
 
-    said = json.dumps({"code": "P0001", "message": f"no right for {KEY}", "hint": KEY}).encode()
-    with caplog.at_level(logging.DEBUG, logger="pm_strength"):
-        for behaviour in (echo_head, echo_header, answer(said, "400 Bad"), answer(said, "503 Bad")):
+    said = json.dumps({"code": "P0001", "message": f"no right for {KEY}", "hint": KEY.upper()}).encode()
+    moved = answer(b"", "307 Temporary", location=f"https://{KEY}.test/")
+    phrase, header = answer(b"5", f"400 {KEY}"), answer(b"no", "503 Bad", x=KEY)
+    with caplog.at_level(logging.DEBUG):
+        for behaviour in (
+            *(echo_head, echo_header, answer(said, "400 Bad"), answer(said, "503 Bad")),
+            *(moved, phrase, header),
+        ):
             with Server(behaviour) as server:
                 failure(server.url)
                 with api_to(server.url, tries=2) as api, pytest.raises(StoreError):
                     api.rpc("f")
     assert caplog.records
-    assert all("MARKER" not in str(record.__dict__) for record in caplog.records)
+    assert all("marker" not in str(record.__dict__).lower() for record in caplog.records)
+
+
+def test_what_others_send_through_httpx_is_logged_as_before(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), Server(answer(b"5")) as server:
+        with api_to(server.url) as api:
+            api.rpc("f")
+            assert not [record for record in caplog.records if record.name.startswith("http")]
+        httpx.get(server.url, trust_env=False)
+    assert {"httpx", "httpcore.http11"} <= {record.name for record in caplog.records}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"as_of": KEY, "settings": {}},
+        {"as_of": None, "settings": {KEY: 1}},
+        {"as_of": None, "settings": {"n_min": "x" * 30 + KEY}},
+        {"as_of": None, "settings": {}, "overrides": [{"id": 1, "multiplier": KEY.lower()}]},
+        {"as_of": None, "settings": {}, "overrides": [{"id": 1, KEY.upper(): 1}]},
+    ],
+    ids=["as_of", "settings", "a setting", "an override", "a name"],
+)
+def test_the_runtime_logs_no_key_that_a_server_repeats(
+    page: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    def behave(server: Server, connection: socket.socket) -> None:
+        whole = {"set_id": 1, "run_id": 1, "gone": False, "overrides": []} | page
+        if b'"page_size":0' in server.requests[-1]:
+            whole["overrides"] = []
+        for row in whole["overrides"]:
+            group = {"pattern_key": "p", "action_category": "entry", "scope_subset": {}}
+            row |= group | {"confidence_score": 0.5}
+        answer(json.dumps(whole).encode())(server, connection)
+
+    with (
+        caplog.at_level(logging.DEBUG),
+        Server(behave) as server,
+        StrengthClient(server.url, KEY, deadline_seconds=30) as strength,
+    ):
+        strength.refresh()
+    assert [record for record in caplog.records if record.name.startswith("pm_strength")]
+    assert all("marker" not in str(record.__dict__).lower() for record in caplog.records)
+
+
+@pytest.mark.parametrize("value", ["\ud800", math.inf, {"a": ["\udcff"]}], ids=ascii)
+def test_what_cannot_be_sent_is_the_callers_fault(value: Any) -> None:
+    with Server(answer(b"5")) as server, api_to(server.url, tries=6) as api:
+        for send in (
+            lambda: Store(api).resolve("p", "entry", {"a": value}),
+            lambda: api.table(lambda client: client.table("t").insert({"a": value})),
+        ):
+            with pytest.raises(PermanentStoreError, match=r"^The request: expected text and numbers"):
+                send()
+        with pytest.raises(PermanentStoreError, match=r"^The request: expected text"):
+            Store(api).strongest_overrides(1, pattern_key="\ud800")
+    assert server.requests == []
 
 
 def test_a_header_that_cannot_be_sent_is_not_shown() -> None:

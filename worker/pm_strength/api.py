@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -34,8 +35,10 @@ class _RefusedError(Exception):
         self.retry_after = _seconds(response.headers.get("Retry-After"))
         try:
             body = response.json()
-        except ValueError:
-            body = None
+        except (ValueError, RecursionError):
+            # of a body that is cut, PostgREST's code still tells whether a retry helps
+            code = re.match(rb'\{"code":"(\w{5,8})",', response.content)
+            body = {"code": code[1].decode()} if code else None
         fields = body if isinstance(body, dict) else {}
         # where its own connection broke off, PostgREST answers with an empty code and message
         self.code = fields.get("code") if isinstance(fields.get("code"), str) and fields["code"] else None
@@ -59,6 +62,7 @@ class Api:
     """A project's REST API as supabase-py gives it, with our errors and retries.
 
     `tries` calls are made before a transient error is raised, and each has ended after `try_seconds`.
+    An answer of more than `max_answer_bytes`, unpacked, is refused: to read it holds all threads up.
     Writes are tried again too, so every call made through here must be idempotent. The key goes to the
     connection's own address alone, and into no error: redirects are not followed.
     """
@@ -69,18 +73,20 @@ class Api:
         *,
         tries: int = 6,
         try_seconds: float = TRY_SECONDS,
+        max_answer_bytes: int | None = None,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         # supabase-py takes most of a second to import, and a plain book of overrides needs none of it
         from supabase import ClientOptions, create_client
 
-        from .transport import Deadline, Transport
+        from .transport import MAX_ANSWER_BYTES, Deadline, Transport
 
         self._deadline = Deadline()
+        most = max_answer_bytes if max_answer_bytes is not None else MAX_ANSWER_BYTES
         self._http = httpx.Client(
             timeout=TIMEOUT,
-            transport=Transport(connection.url, self._deadline),
+            transport=Transport(connection.url, self._deadline, most),
             event_hooks={"response": [_refuse]},
             follow_redirects=False,
         )
@@ -88,7 +94,7 @@ class Api:
             httpx_client=self._http, postgrest_client_timeout=TIMEOUT, postgrest_client_retry=False
         )
         self._client = create_client(connection.url, connection.key, options)
-        self._key = connection.key
+        self._redact = connection.redact
         self._tries = tries
         self._try_seconds = try_seconds
         self._sleep = sleep
@@ -128,7 +134,7 @@ class Api:
                 if error is None:
                     raise
             # outside of the handler: the error then carries no other, which might quote a header
-            error.args = tuple(str(part).replace(self._key, "(the key)") for part in error.args)
+            error.args = tuple(self._redact(str(part)) for part in error.args)
             if not isinstance(error, TransientStoreError) or isinstance(error, at_once):
                 raise error
             if attempt + 1 >= self._tries:
@@ -151,7 +157,7 @@ class _RedirectError(Exception):
         self.target = None
         try:
             target = response.url.join(response.headers["Location"])
-        except (KeyError, httpx.InvalidURL):
+        except (KeyError, ValueError, httpx.InvalidURL):
             return
         if target.scheme in ("http", "https") and target.host:
             # of what a server says, the address alone: the rest may quote the request
@@ -175,7 +181,7 @@ def _refuse(response: httpx.Response) -> None:
         response.read()
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _NotJsonError from None
         response.json = lambda **_: body  # type: ignore[method-assign]
 
@@ -203,8 +209,13 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
     if isinstance(cause, httpx.HTTPError):
         # the others quote what was sent or received
         return TransientStoreError(f"The API is out of reach ({type(cause).__name__}).")
-    if isinstance(cause, _NotJsonError | APIError | ValidationError | ValueError):
+    if isinstance(cause, _NotJsonError | APIError | ValidationError):
         return TransientStoreError("The API's answer is not the JSON that was expected.")
+    if isinstance(cause, ValueError):
+        # `_refuse` has read the answer, if one came: what is left is what the caller wants to send
+        return PermanentStoreError(
+            f"The request: expected text and numbers that JSON in UTF-8 can hold ({cause})."
+        )
     return None
 
 

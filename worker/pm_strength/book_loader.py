@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,13 @@ log = logging.getLogger(__name__)
 
 # A set is replaced once an hour: one that is replaced each time it is read is a fault.
 SET_TRIES = 5
+# Overrides asked for at once: some 400 KB, which holds the bot's threads up for a hundredth of a second.
+PAGE = 1000
+# No project has so many: a book of them takes some 2 GB.
+MAX_ROWS = 2_000_000
+LOAD_SECONDS = 600.0
 
+_LIKE_A_TIME = re.compile(r"-?infinity|[-+:.T 0-9]{1,60}(BC)?")
 # The ends of Python's time stand for what is beyond them.
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -72,36 +78,64 @@ class BookLoader:
         """Close the connections."""
         self._store.close()
 
-    def load(self, before: LoadedBook | None) -> LoadedBook:
-        """The book of now: the one before if nothing newer is published."""
+    def load(self, before: LoadedBook | None, closed: Callable[[], bool] = lambda: False) -> LoadedBook:
+        """The book of now: the one before if nothing newer is published.
+
+        Ends with a `TransientStoreError` after `LOAD_SECONDS`, and after a page once it is `closed`.
+        """
         clock = before.clock if before is not None else DatabaseClock()
         sent = time.monotonic()
         newest = self._store.override_page(page_size=0)
         clock.set(newest.get("now"), sent)
         if before is not None and before.version == _version(newest):
             return replace(before, refreshed=time.monotonic())
-        rows, newest = self._read_set(newest)
-        book = OverrideBook(
-            rows,
-            LearningSettings.from_mapping(newest["settings"]),
-            run_id=newest["run_id"],
-            as_of=materialized_at(newest["as_of"]),
-            clock=clock.now,
-        )
-        return LoadedBook(book, _version(newest), clock, time.monotonic())
-
-    def _read_set(self, newest: Row) -> tuple[list[Row], Row]:
-        """All rows of one set: if it is replaced twice while it is read, the newest from the start."""
+        until = sent + LOAD_SECONDS
         for _ in range(SET_TRIES):
-            rows: list[Row] = []
-            page = self._store.override_page(newest["set_id"])
-            while not page["gone"] and page["overrides"]:
-                rows.extend(page["overrides"])
-                page = self._store.override_page(newest["set_id"], rows[-1]["id"])
-            if not page["gone"]:
-                return rows, newest
-            newest = self._store.override_page(page_size=0)
+            try:
+                book = OverrideBook(
+                    self._rows(newest["set_id"], until, closed),
+                    LearningSettings.from_mapping(newest["settings"]),
+                    run_id=newest["run_id"],
+                    as_of=materialized_at(newest["as_of"]),
+                    clock=clock.now,
+                )
+            except _GoneError:
+                newest = self._store.override_page(page_size=0)
+            else:
+                return LoadedBook(book, _version(newest), clock, time.monotonic())
         raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
+
+    def _rows(self, set_id: int, until: float, closed: Callable[[], bool]) -> Iterator[Row]:
+        """The rows of a set, page by page; whatever a server answers, they come to an end."""
+        after, count, size = 0, 0, PAGE
+        while True:
+            if closed():
+                raise TransientStoreError("The overrides: closed while they were read.")
+            if time.monotonic() > until:
+                raise TransientStoreError(f"The overrides were not read within {LOAD_SECONDS:.0f} s.")
+            page = self._store.override_page(set_id, after, size)
+            if page["gone"]:
+                raise _GoneError
+            rows = page["overrides"]
+            if not rows:
+                return
+            for row in rows:
+                number = row["id"]
+                if type(number) is not int or number <= after:
+                    raise TransientStoreError(
+                        "The overrides: expected ids that rise from page to page, got others."
+                    )
+                after = number
+            count += len(rows)
+            if count > MAX_ROWS:
+                raise TransientStoreError(f"The overrides: expected at most {MAX_ROWS:,}, got more.")
+            yield from rows
+            # where rows are so long that fewer came, more are asked for step by step
+            size = min(PAGE, 2 * len(rows))
+
+
+class _GoneError(Exception):
+    """The set was replaced twice while it was read."""
 
 
 def materialized_at(text: object) -> datetime | None:
@@ -116,7 +150,9 @@ def materialized_at(text: object) -> datetime | None:
     moment = _moment(text)
     if moment is not None:
         return moment
-    log.warning("as_of: expected a time that Python knows", extra={"as_of": f"{text!s:.60}"})
+    # what a server says is logged only where it can be nothing but a time
+    shown = text if isinstance(text, str) and _LIKE_A_TIME.fullmatch(text) else "not a time"
+    log.warning("as_of: expected a time that Python knows", extra={"as_of": shown})
     late = isinstance(text, str) and re.match(r"infinity$|9999-12-31|[0-9]{5,}-(?!.*BC$)", text)
     return _LAST if late else _FIRST
 

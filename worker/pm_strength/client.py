@@ -21,6 +21,9 @@ from .store import Store
 
 # After so long a request in the background is given up, and the next begins.
 TRY_SECONDS = 20.0
+# Reading an answer holds up all threads of the bot: the worst JSON of this length does so for a tenth of
+# a second. A page (`book_loader.PAGE`) has less than half of it.
+MAX_ANSWER_BYTES = 2**20
 
 
 class StrengthClient:
@@ -47,14 +50,17 @@ class StrengthClient:
         deadline_seconds: float = 2.0,
         connect: Callable[[], Store] | None = None,
     ) -> None:
+        redact: Callable[[str], str] = str
         if connect is None:
-            connect = partial(_connect, Connection(url, key))
+            connection = Connection(url, key)
+            connect, redact = partial(_connect, connection), connection.redact
             import_client()
         self._max_age_seconds = _seconds("max_age_seconds", max_age_seconds)
         self._refresher: Refresher[LoadedBook] = Refresher(
             partial(BookLoader, connect),
             _seconds("refresh_seconds", refresh_seconds),
             _seconds("deadline_seconds", deadline_seconds),
+            redact,
         )
         # a client that nobody holds any more needs no thread
         weakref.finalize(self, self._refresher.stop).atexit = False
@@ -101,7 +107,7 @@ class StrengthClient:
 
 
 def _connect(connection: Connection) -> Store:
-    return Store(Api(connection, tries=2, try_seconds=TRY_SECONDS))
+    return Store(Api(connection, tries=2, try_seconds=TRY_SECONDS, max_answer_bytes=MAX_ANSWER_BYTES))
 
 
 def _seconds(name: str, given: float) -> float:

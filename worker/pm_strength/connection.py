@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,6 +16,8 @@ from .errors import ConnectionSettingsError
 
 URL_VARIABLE = "SUPABASE_URL"
 KEY_VARIABLES = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+# So much of the start of a key is taken for it: more than the "sb_secret_" that all have.
+_RECOGNIZED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,16 @@ class Connection:
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", _checked_url(self.url))
         object.__setattr__(self, "key", _checked_key(self.key))
+
+    def redact(self, text: str) -> str:
+        """The text without the key, in any case, and without a piece of it that was cut at its end."""
+        kept, end = "", 0
+        for found in re.finditer(re.escape(self.key[:_RECOGNIZED]), text, re.IGNORECASE):
+            if found.start() >= end:
+                kept += text[end : found.start()] + "(the key)"
+                pairs = zip(self.key.lower(), text[found.start() :].lower(), strict=False)
+                end = found.start() + sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return kept + text[end:]
 
 
 def environment(dotenv: Path | None = None) -> dict[str, str]:

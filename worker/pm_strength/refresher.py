@@ -23,8 +23,11 @@ T = TypeVar("T")
 class Source(Protocol[T]):
     """Where a value comes from; made, used and closed by the refresher's thread alone."""
 
-    def load(self, before: T | None) -> T:
-        """The value of now; `before` is the one that was loaded last. May raise anything."""
+    def load(self, before: T | None, closed: Callable[[], bool]) -> T:
+        """The value of now; `before` is the one that was loaded last. May raise anything.
+
+        A long load looks now and then whether it is `closed`, and raises then.
+        """
         ...
 
     def close(self) -> None:
@@ -37,13 +40,19 @@ class Refresher(Generic[T]):
 
     No method waits longer than `deadline_seconds`, and none for a lock that is held during a load: a
     load that takes longer goes on behind. After a fork the child has the value of before, and starts a
-    thread and opens a source of its own when it asks.
+    thread and opens a source of its own when it asks. What a source's errors say is logged as `redact`
+    gives it.
     """
 
     def __init__(
-        self, open_source: Callable[[], Source[T]], refresh_seconds: float, deadline_seconds: float
+        self,
+        open_source: Callable[[], Source[T]],
+        refresh_seconds: float,
+        deadline_seconds: float,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._open_source = open_source
+        self._redact = redact
         self._refresh_seconds = refresh_seconds
         self._deadline_seconds = deadline_seconds
         self._value: T | None = None
@@ -134,12 +143,14 @@ class Refresher(Generic[T]):
             try:
                 if source is None:
                     source = self._open_source()
-                self._value = source.load(self._value)
+                self._value = source.load(self._value, lambda: self._closed)
                 succeeded = True
             except Exception as error:
                 # Whatever it is, the value of before goes on answering until it is stale.
                 level = logging.WARNING if isinstance(error, PmStrengthError) else logging.ERROR
-                log.log(level, "could not refresh the overrides", extra={"error": str(error)})
+                if not self._closed:
+                    said = self._redact(str(error))
+                    log.log(level, "could not refresh the overrides", extra={"error": said})
             with self._changed:
                 self._ended = self._begun
                 if succeeded:

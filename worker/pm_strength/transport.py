@@ -1,11 +1,13 @@
 """HTTP with limits that httpx lacks: one deadline for a whole call, and a limit on what is unpacked.
 
 httpx's time-outs are for each read: a server that sends a byte a second holds a call forever. And it
-unpacks whatever comes: 254 KiB of zeros as gzip are 254 MiB.
+unpacks whatever comes: 254 KiB of zeros as gzip are 254 MiB. It also logs what a server says, which may
+be our key: of a call made here it logs nothing below a warning.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -22,6 +24,8 @@ from .errors import AnswerTooLargeError
 
 # Far more than any answer that is asked for: a page of 5,000 overrides has 2 MB.
 MAX_ANSWER_BYTES = 64 * 2**20
+# An answer with an error status is read so far: its code and its message come first.
+MAX_ERROR_BYTES = 64 * 2**10
 
 _STEP = 2**18
 # What is handed to a socket at once: between two pieces the deadline is looked at.
@@ -37,9 +41,11 @@ class Deadline(threading.local):
     def within(self, seconds: float) -> Iterator[None]:
         """End every wait of this thread's sockets that is over after so many seconds."""
         self.at = time.monotonic() + seconds
+        _calls.under_way = True
         try:
             yield
         finally:
+            _calls.under_way = False
             self.at = math.inf
 
     def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
@@ -50,6 +56,21 @@ class Deadline(threading.local):
         if left == math.inf:
             return timeout
         return left if timeout is None else min(left, timeout)
+
+
+# Whether this thread makes a call: a filter of log records knows no more of it.
+_calls = threading.local()
+
+
+class _Unlogged(logging.Filter):
+    """Drops what httpx and httpcore log below a warning about a call made here, and nothing else."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.WARNING or not getattr(_calls, "under_way", False)
+
+
+for _name in ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy"):
+    logging.getLogger(_name).addFilter(_Unlogged())
 
 
 class Transport(httpx.BaseTransport):
@@ -87,8 +108,11 @@ class Transport(httpx.BaseTransport):
         # what was packed is no longer as long as the header says
         if packing != "identity":
             headers.pop("Content-Length", None)
-        body = _Body(answer, packing, self._max_answer_bytes)
-        return httpx.Response(answer.status, headers=headers, stream=body, extensions=answer.extensions)
+        is_error = answer.status >= 400
+        most = min(MAX_ERROR_BYTES, self._max_answer_bytes) if is_error else self._max_answer_bytes
+        return httpx.Response(
+            answer.status, headers=headers, stream=_Body(answer, packing, most, cut=is_error)
+        )
 
     def close(self) -> None:
         """Close the connections."""
@@ -96,15 +120,21 @@ class Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response, packing: str, most: int) -> None:
+    """A body of at most `most` bytes: a longer one is an error, or is cut there."""
+
+    def __init__(self, answer: httpcore.Response, packing: str, most: int, cut: bool) -> None:
         self._answer = answer
         self._packing = packing
         self._most = most
+        self._cut = cut
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for part in self._unpacked():
             size += len(part)
+            if size > self._most and self._cut:
+                yield part[: len(part) - (size - self._most)]
+                return
             if size > self._most:
                 raise AnswerTooLargeError(
                     f"The API's answer: expected at most {self._most:,} bytes unpacked, got more."
