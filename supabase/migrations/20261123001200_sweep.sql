@@ -115,7 +115,7 @@ begin
     select o.id, o.key from open_page o
     where case
       when pm_strength_sweep.kind = 'position_closed' then case
-        when o.module <> 'pm' or o.has_events then false
+        when o.module is distinct from 'pm' or o.has_events then false
         when o.dead is null then true
         else o.dead = 'no_actions' and pm_strength.has_new_action(o.key)
       end

@@ -117,6 +117,14 @@ def test_old_rows_and_new_ones_are_learned_from(existing: tuple[str, dict[str, s
         write(connection, kind, rows[30:])
         assert connection.execute("select count(*) > 0 from pgmq.q_pm_strength_trades").fetchone() == (True,)
         Worker(lambda: Store.connect(connected)).drain()
+        if not kind.startswith("bigint"):
+            # nobody's: it is left alone
+            connection.execute(
+                "insert into ad_strands (id, kind, content) values (%s, 'position_closed', '{}')",
+                (str(uuid.UUID(int=1)),),
+            )
+            Worker(lambda: Store.connect(connected)).drain()
+        assert connection.execute("select count(*) from pm_dead_letters").fetchone() == (0,)
         events = connection.execute(
             "select count(*), count(distinct trade_id) from pattern_trade_events"
         ).fetchone()
