@@ -37,7 +37,7 @@ test-functions: setup ## the edge functions (deno test)
 	cd supabase/functions && "$(DENO)" test --quiet --allow-env --allow-read
 
 types: setup ## the database's types for the edge functions, generated anew from the migrations
-	$(BIN)/python -m tests.database_types
+	$(BIN)/python -m tools.database_types
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults
@@ -46,7 +46,7 @@ fuzz: setup ## 10,000 strands with anything in any place
 	FUZZ=10000 $(BIN)/pytest tests/faults/test_poison.py tests/faults/test_poison_at_the_door.py
 
 test-image: setup ## build the worker's image with buildah and run it (installs buildah, as root)
-	$(BIN)/python -m tests.image
+	$(BIN)/python -m tools.image
 
 bench: bench-mining bench-capture bench-runtime ## all benchmarks, as ratios in one run
 
@@ -64,18 +64,18 @@ $(VENV)/.bench: $(STAMP)
 	@touch $@
 
 test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root; PG15=short)
-	PG15=$(PG15) $(BIN)/python tests/pg15.py
+	PG15=$(PG15) $(BIN)/python -m tools.pg15
 
 lint: setup ## format, lint, types, direction of imports
-	$(BIN)/ruff format --check worker tests examples
-	$(BIN)/ruff check worker tests examples
+	$(BIN)/ruff format --check worker tests tools examples
+	$(BIN)/ruff check worker tests tools examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	cd supabase/functions && "$(DENO)" fmt --check --quiet && "$(DENO)" lint --quiet && "$(DENO)" check --quiet .
 
 fmt: setup ## format and fix what can be fixed
-	$(BIN)/ruff format worker tests examples
-	$(BIN)/ruff check --fix worker tests examples
+	$(BIN)/ruff format worker tests tools examples
+	$(BIN)/ruff check --fix worker tests tools examples
 	cd supabase/functions && "$(DENO)" fmt --quiet
 
 clean: ## remove what was built, keep data

@@ -16,9 +16,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from supabase import Client, create_client
-
 from pm_strength import Resolution, StrengthClient, apply_strength, generate_canonical_pattern_key
+from supabase import Client, create_client
 
 Row = dict[str, Any]
 

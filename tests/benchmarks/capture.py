@@ -18,11 +18,11 @@ from typing import Any
 
 import psycopg
 
-from pm_strength.api import Api
-from pm_strength.connection import Connection
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from pm_strength.worker import Worker, WorkerOptions, collect_garbage_less
+from pm_strength.project.api import Api
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service.worker import Worker, WorkerOptions, collect_garbage_less
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 
 BATCH = 500

@@ -16,7 +16,7 @@ N_MIN = 33
 
 def cube(table: CodedTable, max_dims: int | None, threads: int = 1) -> Callable[[], Result]:
     """From the coded table to all slices with their six sums."""
-    from pm_strength.mining.cube import iceberg_cube
+    from pm_strength.mining.cube.iceberg import iceberg_cube
     from pm_strength.mining.encode import CodedGroup
 
     width = table.codes.shape[1]

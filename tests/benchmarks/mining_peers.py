@@ -43,7 +43,7 @@ class Result:
 
 def signed_table(table: CodedTable) -> SignedTable:
     """The table's rows with signs."""
-    from pm_strength.mining.signed import sign_rows
+    from pm_strength.mining.cube.signed import sign_rows
 
     order = np.lexsort((table.trade, table.group))
     group, trade, codes = table.group[order], table.trade[order], table.codes[order]

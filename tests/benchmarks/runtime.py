@@ -21,9 +21,9 @@ from typing import Any
 import psycopg
 
 from pm_strength import OverrideBook, StrengthClient
-from pm_strength.api import Api
-from pm_strength.connection import Connection
 from pm_strength.local.stack import Stack
+from pm_strength.project.api import Api
+from pm_strength.project.connection import Connection
 
 Row = dict[str, Any]
 SIZES = (100, 1_000, 10_000, 100_000)

@@ -11,11 +11,11 @@ from typing import Any
 
 import psutil
 
-from pm_strength import learning
-from pm_strength.connection import Connection
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from pm_strength.worker import Worker, WorkerOptions
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
+from pm_strength.service.worker import Worker, WorkerOptions
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 from tests.integration.conftest import Database
 

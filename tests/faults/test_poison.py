@@ -15,12 +15,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pm_strength import learning
-from pm_strength.claim import read_in_parts
-from pm_strength.jobs import commit, plan_batch
-from pm_strength.store import Store
-from tests import reference
+from pm_strength.capture.batch import commit, plan_batch
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
+from pm_strength.service.claim import read_in_parts
 from tests.integration.conftest import Database
+from tests.support import reference
 
 STRANDS = int(os.environ.get("FUZZ", "400"))
 STRANDS_AN_EXAMPLE = 50

@@ -10,11 +10,11 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pm_strength.claim import read_in_parts
-from pm_strength.jobs import commit, plan_batch
-from pm_strength.store import Store
-from tests import reference
+from pm_strength.capture.batch import commit, plan_batch
+from pm_strength.project.store import Store
+from pm_strength.service.claim import read_in_parts
 from tests.integration.conftest import Database
+from tests.support import reference
 
 from .test_poison import SEEN, STRAND, STRANDS, STRANDS_AN_EXAMPLE, expected_events, strand_rows, valid_close
 

@@ -14,14 +14,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from pm_strength import learning
-from pm_strength.connection import Connection
 from pm_strength.errors import PermanentStoreError
 from pm_strength.local.binaries import postgres_bin
 from pm_strength.local.postgres import SUPERUSER
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from pm_strength.worker import Worker
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
+from pm_strength.service.worker import Worker
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 from tests.integration.conftest import Database
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pm_strength.connection import Connection
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from pm_strength.worker import Worker, WorkerOptions
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service.worker import Worker, WorkerOptions
 
 Database = psycopg.Connection[tuple[object, ...]]
 Drain = Callable[[], None]

@@ -12,7 +12,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from pm_strength import LearningSettings, OverrideBook
-from pm_strength.store import Store
+from pm_strength.project.store import Store
 
 from .conftest import Database
 

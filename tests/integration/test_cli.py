@@ -20,8 +20,8 @@ import psutil
 import pytest
 
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from tests import strands
+from pm_strength.project.store import Store
+from tests.support import strands
 
 from .conftest import Database
 

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pm_strength import learning
-from pm_strength.store import Store
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
 
 from .conftest import Drain
 

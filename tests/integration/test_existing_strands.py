@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from pm_strength.connection import Connection
 from pm_strength.errors import StackError
 from pm_strength.local.migrations import migrate
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from pm_strength.worker import Worker
-from tests import strands
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service.worker import Worker
+from tests.support import strands
 
 TABLES = {
     "bigint id, no trade_id": """

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from pm_strength import LearningSettings, OverrideBook, apply_strength
-from pm_strength.connection import Connection
 from pm_strength.local.keys import role_token, sign
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from tests import reference, strands
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from tests.support import reference, strands
 
 from .conftest import FUNCTION_SECRETS, Database, Drain
 from .test_permissions import unsigned

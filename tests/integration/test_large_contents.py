@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from pm_strength.claim import read_in_parts
-from pm_strength.connection import Connection
 from pm_strength.local.postgres import SUPERUSER
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
-from pm_strength.worker import Worker, WorkerOptions
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service.claim import read_in_parts
+from pm_strength.service.worker import Worker, WorkerOptions
 
 from .conftest import Database, Drain
 

@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from pm_strength.api import Api
-from pm_strength.claim import read_in_parts
-from pm_strength.connection import Connection
 from pm_strength.errors import TransientStoreError
-from pm_strength.store import Store
+from pm_strength.project.api import Api
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service.claim import read_in_parts
 
 from .conftest import Database, Drain
 

@@ -10,7 +10,7 @@ import pytest
 
 from pm_strength.local.postgres import SUPERUSER
 from pm_strength.local.stack import Stack
-from pm_strength.store import Store
+from pm_strength.project.store import Store
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 
 from .conftest import Database, Drain

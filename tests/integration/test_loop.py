@@ -11,13 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
-from supabase import ClientOptions, create_client
 
-from pm_strength import OverrideBook, StrengthClient, learning
-from pm_strength.connection import Connection
+from pm_strength import OverrideBook, StrengthClient
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
-from pm_strength.store import Store
-from tests import reference, strands
+from supabase import ClientOptions, create_client
+from tests.support import reference, strands
 
 from .conftest import Database, Drain
 

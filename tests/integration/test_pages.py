@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pm_strength import learning
-from pm_strength import store as store_module
+from pm_strength.project import store as store_module
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
-from pm_strength.store import Store
-from tests import strands
+from tests.support import strands
 
 from .conftest import Database, Drain
 from .test_loop import assert_events, assert_learned

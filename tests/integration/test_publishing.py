@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from pm_strength import learning
-from pm_strength.connection import Connection
 from pm_strength.errors import SupersededRunError
-from pm_strength.store import Store
-from tests import strands
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
+from tests.support import strands
 
 from .conftest import Database, Drain
 

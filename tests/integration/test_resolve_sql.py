@@ -11,7 +11,7 @@ import pytest
 
 from pm_strength import LearningSettings, OverrideBook
 from pm_strength.errors import PermanentStoreError
-from pm_strength.store import Store
+from pm_strength.project.store import Store
 
 from .conftest import Database
 

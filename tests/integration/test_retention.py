@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from pm_strength import learning
-from pm_strength.store import Store
+from pm_strength.project.store import Store
+from pm_strength.service import runs as learning
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 
 from .conftest import Database, Drain

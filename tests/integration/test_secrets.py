@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pm_strength.api import Api
-from pm_strength.client import StrengthClient
-from pm_strength.connection import Connection
+from pm_strength.client.strength import StrengthClient
 from pm_strength.errors import StoreError
 from pm_strength.local.keys import StackKeys, role_token
-from pm_strength.store import Store
+from pm_strength.project.api import Api
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 
 from .conftest import Database

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
-from pm_strength.connection import Connection
-from pm_strength.store import JOBS_QUEUE, Store
-from pm_strength.worker import Worker, WorkerOptions
-from tests import reference, strands
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import JOBS_QUEUE, Store
+from pm_strength.service.worker import Worker, WorkerOptions
+from tests.support import reference, strands
 
 from .conftest import Database
 

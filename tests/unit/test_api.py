@@ -8,9 +8,9 @@ import httpx
 import pytest
 import respx
 
-from pm_strength.api import Api
-from pm_strength.connection import Connection
 from pm_strength.errors import PermanentStoreError, TransientStoreError
+from pm_strength.project.api import Api
+from pm_strength.project.connection import Connection
 
 URL = "https://project.test"
 KEY = "sb_secret_marker"

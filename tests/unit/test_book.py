@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_strength import LearningSettings, OverrideBook
-from tests import reference, strands
+from tests.support import reference, strands
 
 VALUES = st.sampled_from([1, 1.0, "1", True, False, 0, "a", "A", "", None, 2.5, [1], {"a": 1}])
 SCOPES = st.dictionaries(st.sampled_from(["a", "b", "c", "we.i(r)d"]), VALUES)

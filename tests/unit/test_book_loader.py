@@ -12,10 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from pm_strength import StrengthClient, book_loader
-from pm_strength.book_loader import PAGE, BookLoader, DatabaseClock, materialized_at
+from pm_strength import StrengthClient
+from pm_strength.client import book_loader
+from pm_strength.client.book_loader import PAGE, BookLoader, DatabaseClock, materialized_at
 from pm_strength.errors import TransientStoreError
-from pm_strength.store import Store
+from pm_strength.project.store import Store
 
 
 class ClockStore:

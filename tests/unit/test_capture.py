@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from pm_strength.capture import BadStrand, Capture, Outcome, Strand, capture_trade, group_by_trade, read_close
+from pm_strength.capture.trade import (
+    BadStrand,
+    Capture,
+    Outcome,
+    Strand,
+    capture_trade,
+    group_by_trade,
+    read_close,
+)
 
 TRADE = "866be140-e3e7-522e-8e79-436a4227d831"
 AT = "2026-01-05T10:00:00+00:00"

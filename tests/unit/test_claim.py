@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from pm_strength.claim import HEAVY_BYTES, PAUSE_SECONDS, SMALL_READS, read_in_parts
 from pm_strength.errors import AnswerTooLargeError, TooMuchError
-from pm_strength.store import Store
+from pm_strength.project.store import Store
+from pm_strength.service.claim import HEAVY_BYTES, PAUSE_SECONDS, SMALL_READS, read_in_parts
 
 Row = dict[str, Any]
 

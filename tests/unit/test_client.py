@@ -13,7 +13,7 @@ import pytest
 
 from pm_strength import StrengthClient
 from pm_strength.errors import SettingsError, TransientStoreError
-from pm_strength.store import Store
+from pm_strength.project.store import Store
 
 
 class FakeStore:

@@ -11,9 +11,9 @@ import textwrap
 
 import pytest
 
-from tests.unit import wire
+from tests.support import wire
+from tests.support.wire import Server, answer
 from tests.unit.test_client_waits import page
-from tests.unit.wire import Server, answer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

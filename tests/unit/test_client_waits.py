@@ -13,9 +13,9 @@ from typing import Any, cast
 import pytest
 
 from pm_strength import StrengthClient
-from pm_strength.store import Store
-from tests.unit import wire
-from tests.unit.wire import Server, answer
+from pm_strength.project.store import Store
+from tests.support import wire
+from tests.support.wire import Server, answer
 
 DEADLINE = 0.4
 # Far above the deadline on a busy machine, far below any time-out of the network.
@@ -133,7 +133,7 @@ def test_a_load_that_hangs_holds_up_no_answer_from_the_book() -> None:
 
 
 def test_after_a_request_that_hung_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pm_strength.client.TRY_SECONDS", 0.3)
+    monkeypatch.setattr("pm_strength.client.strength.TRY_SECONDS", 0.3)
     with (
         Server(wire.drip_body) as server,
         StrengthClient(server.url, "k", refresh_seconds=0.1, deadline_seconds=DEADLINE) as strength,

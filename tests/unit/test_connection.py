@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pm_strength import StrengthClient
-from pm_strength.connection import Connection, connection_from, environment
 from pm_strength.errors import ConnectionSettingsError
+from pm_strength.project.connection import Connection, connection_from, environment
 
 URL = "https://abc.supabase.co"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pm_strength.metrics import Metrics
+from pm_strength.service.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "worker" / "requirements.lock").read_text()

@@ -14,12 +14,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pm_strength import health
-from pm_strength.health import HealthServer
-from pm_strength.jobs import BatchPlan
-from pm_strength.learning import RunReport
-from pm_strength.metrics import Metrics
-from pm_strength.worker import OBSERVE_SECONDS, SILENT_SECONDS, Worker
+from pm_strength.capture.batch import BatchPlan
+from pm_strength.service import health
+from pm_strength.service.health import HealthServer
+from pm_strength.service.metrics import Metrics
+from pm_strength.service.runs import RunReport
+from pm_strength.service.worker import OBSERVE_SECONDS, SILENT_SECONDS, Worker
 
 STATUS: dict[str, Any] = {
     "now": "2026-01-02T00:00:00+00:00",

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from pm_strength.capture.batch import plan_batch
 from pm_strength.errors import TransientStoreError
-from pm_strength.jobs import commit, plan_batch
-from pm_strength.store import Store
+from pm_strength.project.store import Store
+from pm_strength.service.jobs import commit
 
 TRADE = "866be140-e3e7-522e-8e79-436a4227d831"
 AT = "2026-01-05T10:00:00+00:00"

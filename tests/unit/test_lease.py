@@ -6,8 +6,8 @@ import threading
 from typing import Any, cast
 
 from pm_strength.errors import TransientStoreError
-from pm_strength.lease import Lease
-from pm_strength.store import Store
+from pm_strength.project.store import Store
+from pm_strength.service.lease import Lease
 
 
 class FakeStore:

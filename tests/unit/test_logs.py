@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pm_strength import logs
+from pm_strength.service import logs
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJl"
 

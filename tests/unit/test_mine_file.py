@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from pm_strength import LearningSettings, mine_lessons
 from pm_strength.cli import app
 from pm_strength.errors import FileError
-from pm_strength.event_file import read_events
-from pm_strength.lesson_file import write_lessons
+from pm_strength.files.events import read_events
+from pm_strength.files.lessons import write_lessons
 from pm_strength.mining import lesson_rows
 
 TYPES = {"text": "1", "whole": 1, "flag": True, "part": 0.5}
@@ -132,7 +132,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_mining(tmp_path: Path)
 def test_an_unfinished_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lessons.json"
     path.write_text("before")
-    monkeypatch.setattr("pm_strength.lesson_file.lesson_rows", lambda *_: 1 / 0)
+    monkeypatch.setattr("pm_strength.files.lessons.lesson_rows", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_lessons(mine_lessons(frame(), LearningSettings(n_min=10)), path)
     assert path.read_text() == "before"

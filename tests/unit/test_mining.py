@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from pm_strength import LearningSettings, mine_lessons
 from pm_strength.errors import LessonLimitError
-from pm_strength.mining import compiled, lesson_rows
-from tests import reference
+from pm_strength.mining import lesson_rows
+from pm_strength.mining.cube import compiled
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
 from tests.benchmarks.mining_ours import recursion
+from tests.support import reference
 
 Row = dict[str, Any]
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from pm_strength import LearningSettings, OverrideBook, PmStrengthError
 from pm_strength.errors import OverrideError
-from pm_strength.override_row import (
+from pm_strength.runtime.override_row import (
     LEAST_CONFIDENCE,
     LEAST_MULTIPLIER,
     MOST_CONFIDENCE,

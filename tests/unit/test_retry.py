@@ -3,7 +3,7 @@
 import pytest
 
 from pm_strength.errors import PermanentStoreError, TooMuchError, TransientStoreError
-from pm_strength.retry import MAX_DELAY_SECONDS, classify, delay_seconds
+from pm_strength.project.retry import MAX_DELAY_SECONDS, classify, delay_seconds
 
 TRANSIENT = [
     (None, None),  # no answer at all

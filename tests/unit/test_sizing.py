@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pm_strength import LearningSettings, Match, OverrideBook, Resolution, apply_strength
-from pm_strength.sizing import Matches
+from pm_strength.runtime.resolution import Matches
 
 Row = dict[str, Any]
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

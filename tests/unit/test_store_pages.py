@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from pm_strength.api import Api
 from pm_strength.errors import AnswerTooLargeError, StoreError, TooMuchError
-from pm_strength.store import READ_PAGE, SWEEP_PAGE, Store
+from pm_strength.project.api import Api
+from pm_strength.project.store import READ_PAGE, SWEEP_PAGE, Store
 
 
 class Rows:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pm_strength.capture import Outcome, Strand, capture_trade, group_by_trade
+from pm_strength.capture.trade import Outcome, Strand, capture_trade, group_by_trade
 from pm_strength.scopes import parse_json
 
 FUNCTIONS = Path(__file__).parents[2] / "supabase" / "functions"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pm_strength.errors import PermanentStoreError, TransientStoreError
-from pm_strength.strand_import import ImportReport, import_strands
-from pm_strength.strand_lines import BadLine, parse_line
+from pm_strength.files.strand_import import ImportReport, import_strands
+from pm_strength.files.strand_lines import BadLine, parse_line
 
 GOOD: dict[str, Any] = {"id": "1", "module": "pm", "kind": "pm_action", "content": {"a": 1}}
 

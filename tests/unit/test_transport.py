@@ -19,12 +19,12 @@ import httpx
 import pytest
 
 from pm_strength import StrengthClient
-from pm_strength.api import Api
-from pm_strength.connection import Connection
 from pm_strength.errors import PermanentStoreError, StoreError, TooMuchError, TransientStoreError
-from pm_strength.store import Store
-from tests.unit import wire
-from tests.unit.wire import Behaviour, Server, answer
+from pm_strength.project.api import Api
+from pm_strength.project.connection import Connection
+from pm_strength.project.store import Store
+from tests.support import wire
+from tests.support.wire import Behaviour, Server, answer
 
 KEY = "sb_secret_MARKER"
 # A call that has no deadline of its own would take httpx's 20 s, or for ever.

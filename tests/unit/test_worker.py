@@ -8,10 +8,15 @@ from typing import Any, cast
 
 import pytest
 
-from pm_strength import learning
-from pm_strength.errors import PermanentStoreError, SettingsError, SupersededRunError, TransientStoreError
-from pm_strength.store import JOBS_QUEUE, Store
-from pm_strength.worker import Worker, WorkerOptions
+from pm_strength.errors import (
+    PermanentStoreError,
+    SettingsError,
+    SupersededRunError,
+    TransientStoreError,
+)
+from pm_strength.project.store import JOBS_QUEUE, Store
+from pm_strength.service import runs as learning
+from pm_strength.service.worker import Worker, WorkerOptions
 
 OPTIONS = WorkerOptions(wait_seconds=0, job_interval_seconds=0.01)
 
@@ -150,7 +155,7 @@ def test_a_loop_waits_longer_after_each_failure_and_as_long_as_the_server_asks(
     pauses: list[float] = []
     # on the event, so that a signal ends the wait
     monkeypatch.setattr(worker._stop, "wait", pauses.append)
-    monkeypatch.setattr("pm_strength.worker.random.random", lambda: 0.5)
+    monkeypatch.setattr("pm_strength.service.worker.random.random", lambda: 0.5)
     gone = TransientStoreError("gone")
     ends = iter([gone, gone, gone, TransientStoreError("busy", retry_after=50), None, gone])
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .book import OverrideBook
-from .client import StrengthClient
+from .client.strength import StrengthClient
 from .errors import PmStrengthError
 from .patterns import generate_canonical_pattern_key
+from .runtime.book import OverrideBook
+from .runtime.resolution import Match, Resolution
+from .runtime.sizing import apply_strength
 from .settings import LearningSettings
-from .sizing import Match, Resolution, apply_strength
 
 if TYPE_CHECKING:
     from .mining import mine_lessons
-    from .overrides import materialize_overrides
+    from .overrides.materialize import materialize_overrides
 
 __all__ = [
     "LearningSettings",
@@ -39,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
         return mine_lessons
     if name == "materialize_overrides":
-        from .overrides import materialize_overrides
+        from .overrides.materialize import materialize_overrides
 
         return materialize_overrides
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from .errors import PmStrengthError
-from .scalars import MAX_INTEGER, Exact, is_held, is_too_long, plain
-from .scalars import Scalar as Scalar
+from .json_values import MAX_INTEGER, Exact, is_held, is_too_long, plain
+from .json_values import Scalar as Scalar
 
 MAX_DIMENSIONS = 64
 MAX_CHARACTERS = 200

@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from .. import logs
 from ..errors import (
     ConnectionSettingsError,
     PatternKeyError,
@@ -23,6 +22,7 @@ from ..errors import (
     StackError,
     TransientStoreError,
 )
+from ..service import logs
 from . import learn, queue, resolve, settings, show, stack, strands, work
 from .demo import demo
 from .output import err

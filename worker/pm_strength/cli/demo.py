@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import Progress
 
-from .. import learning
-from ..connection import Connection
-from ..sizing import SIZED_CATEGORIES, Resolution, apply_strength
-from ..store import Store
-from ..strand_import import import_strands
-from ..worker import Worker
+from ..files.strand_import import import_strands
+from ..project.connection import Connection
+from ..project.store import Store
+from ..runtime.resolution import Resolution
+from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
+from ..service import runs as learning
+from ..service.worker import Worker
 from .output import Steps, out, print_table, progress_bars, scope_text, spinner
 from .resolve import print_resolution
 from .show import OVERRIDE_HEADINGS, override_cells, short_pattern

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import learning
 from ..errors import PmStrengthError
-from ..event_file import read_events
-from ..lesson_file import check_lessons_path, write_json, write_lessons
+from ..files.events import read_events
+from ..files.lessons import check_lessons_path, write_json, write_lessons
 from ..mining import mine_lessons
+from ..project.store import Store
+from ..service import runs as learning
 from ..settings import LearningSettings
-from ..store import Store
 from .output import (
     Format,
     FormatOption,

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..sizing import Resolution, apply_strength
+from ..runtime.resolution import Resolution
+from ..runtime.sizing import apply_strength
 from .output import Justify, out, print_json, print_table, scope_text
 from .show import parse_action, parse_scope
 from .target import ProjectDirectory, open_store

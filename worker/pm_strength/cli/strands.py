@@ -10,8 +10,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from ..strand_import import import_strands
-from ..strand_lines import BadLine
+from ..files.strand_import import import_strands
+from ..files.strand_lines import BadLine
 from .output import err, progress_bars
 from .target import ProjectDirectory, open_store
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..connection import Connection, connection_from, environment
 from ..errors import ConnectionSettingsError, StackError
-from ..store import Store
+from ..project.connection import Connection, connection_from, environment
+from ..project.store import Store
 
 if TYPE_CHECKING:
     from ..local.stack import Stack

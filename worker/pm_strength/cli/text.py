@@ -10,7 +10,7 @@ from typing import IO
 
 import typer
 
-from ..scalars import is_storable
+from ..json_values import is_storable
 
 _ERRORS = "pm_strength.json_escapes"
 

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-from ..health import LOOPBACK, HealthServer
-from ..metrics import Metrics
-from ..store import Store
-from ..worker import Worker, WorkerOptions, collect_garbage_less
+from ..project.store import Store
+from ..service.health import LOOPBACK, HealthServer
+from ..service.metrics import Metrics
+from ..service.worker import Worker, WorkerOptions, collect_garbage_less
 from .output import err
 from .target import ProjectDirectory, find_project
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..scalars import plain
+from ..json_values import plain
 from ..scopes import Scalar, is_dimension, typed
 from ..settings import OUTCOME_COLUMNS, LearningSettings
 

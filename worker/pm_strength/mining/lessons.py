@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import LessonLimitError
 from ..settings import LearningSettings
-from .cube import Slices, iceberg_cube
+from .cube.iceberg import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
 from .encode import MISSING, CodedEvents, encode_events

@@ -1,0 +1,1 @@
+"""Capture: the strands of a closed trade become events. Data in, data out."""

@@ -1,0 +1,169 @@
+"""BookLoader: the published overrides as a book, whose age is reckoned by the database's clock."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..errors import TransientStoreError
+from ..project.store import Row, Store
+from ..runtime.book import OverrideBook
+from ..settings import LearningSettings
+
+log = logging.getLogger(__name__)
+
+# A set is replaced once an hour: one that is replaced each time it is read is a fault.
+SET_TRIES = 5
+# Overrides asked for at once: some 400 KB, which holds the bot's threads up for a hundredth of a second.
+PAGE = 1000
+# No project has so many: a book of them takes some 2 GB.
+MAX_ROWS = 2_000_000
+LOAD_SECONDS = 600.0
+
+_LIKE_A_TIME = re.compile(r"-?infinity|[-+:.T 0-9]{1,60}(BC)?")
+# The ends of Python's time stand for what is beyond them.
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+class DatabaseClock:
+    """The database's time: what it last said, and what this machine's steady clock counted since.
+
+    A bot whose own clock is wrong is then neither always stale nor never. Where the database does not
+    say its time (before that migration), it is this machine's.
+    """
+
+    def __init__(self) -> None:
+        self._said: tuple[datetime, float] | None = None
+
+    def set(self, text: object, at: float) -> None:
+        """Take the time of an answer to a request that was sent `at`, by `time.monotonic`."""
+        moment = _moment(text)
+        # so far from the end of time that no sum of ours comes to it
+        self._said = (moment, at) if moment is not None and 1970 <= moment.year < 9000 else None
+
+    def now(self) -> datetime:
+        """The time by the database's clock."""
+        said = self._said
+        if said is None:
+            return datetime.now(UTC)
+        moment, at = said
+        return moment + timedelta(seconds=time.monotonic() - at)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBook:
+    """A book, of which version of the overrides it is, and when that last was the newest.
+
+    `refreshed` is a time by `time.monotonic`.
+    """
+
+    book: OverrideBook
+    version: tuple[Any, ...]
+    clock: DatabaseClock
+    refreshed: float
+
+
+class BookLoader:
+    """Loads books from a project; `connect` is called for the first."""
+
+    def __init__(self, connect: Callable[[], Store]) -> None:
+        self._store = connect()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._store.close()
+
+    def load(self, before: LoadedBook | None, closed: Callable[[], bool] = lambda: False) -> LoadedBook:
+        """The book of now: the one before if nothing newer is published.
+
+        Ends with a `TransientStoreError` after `LOAD_SECONDS`, and after a page once it is `closed`.
+        """
+        clock = before.clock if before is not None else DatabaseClock()
+        sent = time.monotonic()
+        newest = self._store.override_page(page_size=0)
+        clock.set(newest.get("now"), sent)
+        if before is not None and before.version == _version(newest):
+            return replace(before, refreshed=time.monotonic())
+        until = sent + LOAD_SECONDS
+        for _ in range(SET_TRIES):
+            try:
+                book = OverrideBook(
+                    self._rows(newest["set_id"], until, closed),
+                    LearningSettings.from_mapping(newest["settings"]),
+                    run_id=newest["run_id"],
+                    as_of=materialized_at(newest["as_of"]),
+                    clock=clock.now,
+                )
+            except _GoneError:
+                newest = self._store.override_page(page_size=0)
+            else:
+                return LoadedBook(book, _version(newest), clock, time.monotonic())
+        raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
+
+    def _rows(self, set_id: int, until: float, closed: Callable[[], bool]) -> Iterator[Row]:
+        """The rows of a set, page by page; whatever a server answers, they come to an end."""
+        after, count, size = 0, 0, PAGE
+        while True:
+            if closed():
+                raise TransientStoreError("The overrides: closed while they were read.")
+            if time.monotonic() > until:
+                raise TransientStoreError(f"The overrides were not read within {LOAD_SECONDS:.0f} s.")
+            page = self._store.override_page(set_id, after, size)
+            if page["gone"]:
+                raise _GoneError
+            rows = page["overrides"]
+            if not rows:
+                return
+            for row in rows:
+                number = row["id"]
+                if type(number) is not int or number <= after:
+                    raise TransientStoreError(
+                        "The overrides: expected ids that rise from page to page, got others."
+                    )
+                after = number
+            count += len(rows)
+            if count > MAX_ROWS:
+                raise TransientStoreError(f"The overrides: expected at most {MAX_ROWS:,}, got more.")
+            yield from rows
+            # where rows are so long that fewer came, more are asked for step by step
+            size = min(PAGE, 2 * len(rows))
+
+
+class _GoneError(Exception):
+    """The set was replaced twice while it was read."""
+
+
+def materialized_at(text: object) -> datetime | None:
+    """When overrides were materialized, as the database says it; None where it does not.
+
+    Postgres knows times that Python does not: before the year 1 and `-infinity` is the first moment
+    that Python knows (stale), after the year 9999 and `infinity` the last (never stale, as in SQL).
+    What is not a time shows that nothing is fresh: the first moment.
+    """
+    if text is None:
+        return None
+    moment = _moment(text)
+    if moment is not None:
+        return moment
+    # what a server says is logged only where it can be nothing but a time
+    shown = text if isinstance(text, str) and _LIKE_A_TIME.fullmatch(text) else "not a time"
+    log.warning("as_of: expected a time that Python knows", extra={"as_of": shown})
+    late = isinstance(text, str) and re.match(r"infinity$|9999-12-31|[0-9]{5,}-(?!.*BC$)", text)
+    return _LAST if late else _FIRST
+
+
+def _version(page: Row) -> tuple[Any, ...]:
+    return page["set_id"], page["run_id"], page["as_of"], page["settings"]
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)  # type: ignore[arg-type]
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (OverflowError, TypeError, ValueError):
+        return None

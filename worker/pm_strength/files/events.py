@@ -1,0 +1,118 @@
+"""Events from a Parquet or CSV file: the columns that mining needs, judged value by value.
+
+The columns are those of `pattern_trade_events`: pattern_key, action_category, scope (JSON text; in
+Parquet a struct or map too), trade_id, timestamp (ISO 8601, UTC where there is no offset) and the
+outcome that the settings name. Others are left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import FileError
+from ..settings import OUTCOME_COLUMNS
+
+_TEXTS = ("pattern_key", "action_category", "trade_id")
+
+
+def read_events(path: Path, outcome: str) -> pd.DataFrame:
+    """The events of a file, as `mine_lessons` takes them.
+
+    Raises `FileError` naming the row (from 1) and the column, and what was expected.
+    """
+    columns = (*_TEXTS, "scope", "timestamp", OUTCOME_COLUMNS[outcome])
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        frame = _read_csv(path)
+    elif suffix in (".parquet", ".pq"):
+        frame = _read_parquet(path)
+    else:
+        raise FileError(f"{path}: expected a name that ends in .parquet or .csv")
+    for column in columns:
+        if column not in frame.columns:
+            raise FileError(f"{path}: expected a column {column!r}, got {', '.join(map(str, frame.columns))}")
+    events = {name: _texts(path, name, frame[name]) for name in _TEXTS}
+    events["scope"] = _scopes(path, frame["scope"])
+    events["timestamp"] = _timestamps(path, frame["timestamp"])
+    events[columns[-1]] = _numbers(path, columns[-1], frame[columns[-1]])
+    return pd.DataFrame(events)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    try:
+        frame: pd.DataFrame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise FileError(f"{path}: not a CSV file with a header: {error}") from None
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError:
+        raise FileError("Parquet files need pyarrow: install 'pm-strength[worker,parquet]'.") from None
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FileError(f"{path}: not a Parquet file: {error}") from None
+    frame: pd.DataFrame = table.to_pandas(maps_as_pydicts="lossy")
+    return frame
+
+
+def _fail(path: Path, index: int, column: str, expected: str, got: Any) -> FileError:
+    shown = repr(got) if len(repr(got)) <= 100 else repr(got)[:100] + "..."
+    return FileError(f"{path}: row {index + 1}: {column}: expected {expected}, got {shown}")
+
+
+def _texts(path: Path, name: str, column: Any) -> Any:
+    values = column.tolist()
+    # trades may be numbered
+    kinds = (str,) if name != "trade_id" else (str, int)
+    for index, value in enumerate(values):
+        if not isinstance(value, kinds) or value == "":
+            raise _fail(path, index, name, "text", value)
+    return pd.Series(values, dtype=object)
+
+
+def _scopes(path: Path, column: Any) -> Any:
+    scopes: list[Any] = []
+    for index, value in enumerate(column.tolist()):
+        scope = value
+        if isinstance(value, str):
+            try:
+                scope = json.loads(value)
+            except (ValueError, RecursionError):
+                raise _fail(path, index, "scope", "a JSON object", value) from None
+        elif value is None or (isinstance(value, float) and np.isnan(value)):
+            scope = {}
+        if not isinstance(scope, Mapping):
+            raise _fail(path, index, "scope", "a JSON object", value)
+        scopes.append(scope)
+    return pd.Series(scopes, dtype=object)
+
+
+def _timestamps(path: Path, column: Any) -> Any:
+    if column.dtype.kind == "M":
+        moments = column.dt.tz_localize("UTC") if column.dt.tz is None else column
+    else:
+        moments = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    bad = np.flatnonzero(moments.isna())
+    if len(bad):
+        raise _fail(path, int(bad[0]), "timestamp", "an ISO 8601 time", column.iloc[bad[0]])
+    return moments
+
+
+def _numbers(path: Path, name: str, column: Any) -> Any:
+    texts = column.replace("", None) if column.dtype.kind not in "fiu" else column
+    numbers = pd.to_numeric(texts, errors="coerce").astype(np.float64)
+    bad = np.flatnonzero(numbers.isna() & texts.notna())
+    if len(bad):
+        raise _fail(path, int(bad[0]), name, "a number", column.iloc[bad[0]])
+    return numbers

@@ -1,0 +1,89 @@
+"""Lessons to a Parquet or JSON file, part by part: scopes are dicts only while they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from ..errors import FileError
+from ..mining import lesson_rows
+
+PART_ROWS = 20_000
+
+
+def check_lessons_path(path: Path) -> None:
+    """Raise `FileError` where `write_lessons` could not write; to be told before mining, not after."""
+    if path.suffix.lower() not in (".parquet", ".pq", ".json"):
+        raise FileError(f"{path}: expected a name that ends in .parquet or .json")
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: there is no folder {path.parent}")
+    if path.suffix.lower() != ".json":
+        _pyarrow()
+
+
+def write_lessons(lessons: pd.DataFrame, path: Path) -> None:
+    """Write what `mine_lessons` returned: as Parquet (scopes as JSON text) or as a JSON array.
+
+    The JSON objects are the rows of `learning_lessons`. A file that is there is replaced once the
+    new one is whole.
+    """
+    check_lessons_path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        if path.suffix.lower() == ".json":
+            with part.open("w", encoding="utf-8") as file:
+                write_json(lessons, file)
+        else:
+            _write_parquet(lessons, part)
+        part.replace(path)
+    except OSError as error:
+        raise FileError(f"{path}: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(lessons: pd.DataFrame, file: IO[str]) -> None:
+    """A JSON array with one lesson a line."""
+    separator = "[\n"
+    for start in _starts(lessons):
+        for row in lesson_rows(lessons, start, start + PART_ROWS):
+            file.write(separator + json.dumps(row, ensure_ascii=False, allow_nan=False))
+            separator = ",\n"
+    file.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _starts(lessons: pd.DataFrame) -> Iterator[int]:
+    return iter(range(0, len(lessons), PART_ROWS))
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        raise FileError("Parquet files need pyarrow: install 'pm-strength[worker,parquet]'.") from None
+    return pyarrow
+
+
+def _write_parquet(lessons: pd.DataFrame, path: Path) -> None:
+    pyarrow = _pyarrow()
+    texts = ("pattern_key", "action_category", "scope_subset", "decay_state")
+    fields = [
+        (name, pyarrow.string() if name in texts else pyarrow.int64() if name == "n" else pyarrow.float64())
+        for name in lessons.columns
+    ]
+    schema = pyarrow.schema(fields)
+    with pyarrow.parquet.ParquetWriter(path, schema) as writer:
+        for start in _starts(lessons):
+            part = lessons.iloc[start : start + PART_ROWS]
+            columns = {name: part[name].tolist() for name in lessons.columns}
+            columns["scope_subset"] = [
+                json.dumps(scope, ensure_ascii=False) for scope in columns["scope_subset"]
+            ]
+            # null where a statistic is undefined, as in the database
+            arrays = [pyarrow.array(columns[name], kind, from_pandas=True) for name, kind in fields]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

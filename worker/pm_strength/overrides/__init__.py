@@ -1,0 +1,1 @@
+"""Overrides: lessons with an edge become multipliers. Data in, data out."""

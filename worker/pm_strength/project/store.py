@@ -1,0 +1,433 @@
+"""The database as the rest of the package sees it: the one file that names tables and functions."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ..errors import AnswerTooLargeError, TooMuchError
+from ..settings import LearningSettings
+from .api import Api
+from .connection import Connection
+
+Row = dict[str, Any]
+# Builds a query on the supabase-py client.
+Query = Callable[[Any], Any]
+
+TRADES_QUEUE = "pm_strength_trades"
+JOBS_QUEUE = "pm_strength_jobs"
+
+# The API cuts an answer of rows at 1,000 on a hosted project.
+ROW_PAGE = 1000
+# Functions that return a page as one JSON value are not cut; these sizes keep a call well under 8 s.
+READ_PAGE = 5000
+STAGE_PAGE = 4000
+SWEEP_PAGE = 5000
+PURGE_PAGE = 20_000
+
+
+class Store:
+    """Every query and every call that PM Strength makes; all of them are safe to repeat."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @classmethod
+    def connect(cls, connection: Connection) -> Store:
+        """A store on a project, with a service key for all but resolving."""
+        return cls(Api(connection))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    # strands
+
+    def insert_strands(self, rows: Sequence[Row]) -> int:
+        """Insert strands whose id is not there yet; returns how many were new."""
+        inserted = self._api.table(
+            lambda client: client.table("ad_strands").upsert(
+                list(rows), on_conflict="id", ignore_duplicates=True, returning="representation"
+            )
+        )
+        return len(inserted)
+
+    # queues
+
+    def claim_trades(self, batch_size: int, visibility_seconds: int, wait_seconds: int) -> list[Row]:
+        """Lease messages that are due, waiting for some: [{msg_id, read_ct, message}]."""
+        messages: list[Row] = self._api.rpc(
+            "pm_strength_claim_trades",
+            batch_size=batch_size,
+            visibility_seconds=visibility_seconds,
+            wait_seconds=wait_seconds,
+        )
+        return messages
+
+    def read_trades(self, strand_ids: Sequence[str]) -> Row:
+        """The strands and events of the trades of these strands: {read, strands, events}.
+
+        `read` is how many of `strand_ids` fitted on the page, at least one. Raises `TooMuchError` where
+        the database cannot read them in one call.
+        """
+        page: Row = self._api.rpc_page("pm_strength_read_trades", strand_ids=list(strand_ids))
+        return page
+
+    def weigh_trade(self, strand_id: str) -> Row:
+        """How much the trade of a strand is: {strands, bytes on disk}."""
+        weight: Row = self._api.rpc("pm_strength_weigh_trade", strand_id=strand_id)
+        return weight
+
+    def commit_trades(
+        self,
+        events: Sequence[Row],
+        done_ids: Sequence[int],
+        retries: Sequence[Row],
+        dead: Sequence[Row],
+    ) -> int:
+        """Finish a batch in one transaction; returns the number of new events."""
+        result = self._api.rpc(
+            "pm_strength_commit_trades",
+            events=list(events),
+            done_ids=list(done_ids),
+            retries=list(retries),
+            dead=list(dead),
+        )
+        return int(result["events"])
+
+    def sweep(self) -> Iterator[int]:
+        """Queue what the trigger missed; yields the number found page by page.
+
+        A page that takes too long is asked for again, smaller. A strand that takes too long alone, because
+        of all that its trade holds, becomes a dead letter, and the sweep goes on.
+        """
+        for kind in ("position_closed", "pm_action"):
+            after: str | None = ""
+            size = SWEEP_PAGE
+            while after is not None:
+                try:
+                    page = self._api.rpc_page("pm_strength_sweep", kind=kind, after_id=after, page_size=size)
+                except TooMuchError as error:
+                    if size > 1:
+                        size = max(1, size // 8)
+                        continue
+                    after = self._set_aside(kind, after, error)
+                    continue
+                after = page["after_id"]
+                size = min(SWEEP_PAGE, size * 8)
+                yield int(page["found"])
+
+    def _set_aside(self, kind: str, after_id: str, error: TooMuchError) -> str:
+        strand_id = self._api.rpc("pm_strength_set_aside", kind=kind, after_id=after_id)
+        if strand_id is None:
+            # its trade is small: something else holds the database up
+            raise error
+        return str(strand_id)
+
+    def enqueue_job(self, job: str) -> int:
+        """Queue a sweep, mine or materialize job; returns its message id."""
+        return int(self._api.rpc("pm_strength_enqueue_job", job=job))
+
+    def read_job(self, visibility_seconds: int) -> Row | None:
+        """Queue what is due by the schedule, then read one job: {msg_id, read_ct, message}."""
+        job: Row | None = self._api.rpc("pm_strength_read_job", visibility_seconds=visibility_seconds)
+        return job
+
+    def extend(self, queue: str, msg_ids: Sequence[int], visibility_seconds: int) -> int:
+        """Keep messages invisible for `visibility_seconds` from now; returns how many are left."""
+        return int(
+            self._api.rpc(
+                "pm_strength_extend",
+                queue=queue,
+                msg_ids=list(msg_ids),
+                visibility_seconds=visibility_seconds,
+            )
+        )
+
+    def archive(self, queue: str, msg_ids: Sequence[int]) -> int:
+        """Take messages that are done off a queue; returns how many were there."""
+        return int(self._api.rpc("pm_strength_archive", queue=queue, msg_ids=list(msg_ids)))
+
+    def dead_letter(self, queue: str, msg_id: int, reason: str) -> None:
+        """Move a message to the dead letters."""
+        self._api.rpc("pm_strength_dead_letter", queue=queue, msg_id=msg_id, reason=reason)
+
+    def requeue(self, letter_ids: Sequence[int] | None = None) -> int:
+        """Send open dead letters (all without ids) again; returns how many."""
+        ids = None if letter_ids is None else list(letter_ids)
+        return int(self._api.rpc("pm_strength_requeue", letter_ids=ids))
+
+    def queue_status(self) -> Row:
+        """{now, queues: [{queue, depth, due, oldest_age_seconds}], dead_letters}; `now` by the database."""
+        status: Row = self._api.rpc("pm_strength_queue_status")
+        return status
+
+    def dead_letters(self) -> list[Row]:
+        """All open dead letters, oldest first."""
+        return list(
+            self._pages(
+                lambda client: (
+                    client.table("pm_dead_letters")
+                    .select("*")
+                    .is_("requeued_at", "null")
+                    .is_("resolved_at", "null")
+                )
+            )
+        )
+
+    # settings
+
+    def settings_row(self, module: str) -> Row:
+        """The settings that a module's row holds, as they are; {} without a row."""
+        rows = self._api.table(
+            lambda client: client.table("learning_settings").select("settings").eq("module", module)
+        )
+        return rows[0]["settings"] if rows else {}
+
+    def settings(self, module: str) -> LearningSettings:
+        """A module's settings, validated; raises `SettingsError` naming the bad key."""
+        return LearningSettings.from_mapping(self.settings_row(module))
+
+    def write_settings(self, module: str, settings: Mapping[str, Any]) -> None:
+        """Replace a module's settings; keys left out take their defaults."""
+        row = {"module": module, "settings": dict(settings)}
+        self._api.table(lambda client: client.table("learning_settings").upsert(row))
+
+    # runs
+
+    def begin_run(self, module: str, kind: str, settings: Mapping[str, Any]) -> Row | None:
+        """Start a run: {run_id, base_set_id, source_run_id, horizon}; None if nothing is mined yet."""
+        run: Row | None = self._api.rpc(
+            "pm_strength_begin_run",
+            module=module,
+            kind=kind,
+            settings=dict(settings),
+            request_id=str(uuid.uuid4()),
+        )
+        return run
+
+    def fail_run(self, run_id: int, error: str) -> None:
+        """Mark a run as failed; what it staged is removed later."""
+        self._api.rpc("pm_strength_fail_run", run_id=run_id, error=error)
+
+    def publish_run(self, run_id: int, active: int, summary: Row) -> str:
+        """Make a run's set the live one: 'published', 'superseded' or 'outdated'."""
+        return str(self._api.rpc("pm_strength_publish_run", run_id=run_id, active=active, summary=summary))
+
+    def purge_sets(self) -> Iterator[int]:
+        """Remove sets that nobody reads any more; yields the rows removed page by page."""
+        while removed := int(self._api.rpc("pm_strength_purge_sets", page_size=PURGE_PAGE)):
+            yield removed
+
+    def prune(self) -> Iterator[int]:
+        """Remove what is past its time (`pm_retention`); yields the rows removed page by page."""
+        while removed := int(self._api.rpc("pm_strength_prune", page_size=PURGE_PAGE)):
+            yield removed
+
+    def repair(self) -> list[str]:
+        """Make queues that are missing, as after a restore; returns their names."""
+        made: list[str] = self._api.rpc("pm_strength_repair")["queues_made"]
+        return made
+
+    def runs(self, limit: int = 20) -> list[Row]:
+        """The newest runs first."""
+        rows: list[Row] = self._api.table(
+            lambda client: client.table("learning_runs").select("*").order("id", desc=True).limit(limit)
+        )
+        return rows
+
+    # events and lessons
+
+    def read_events(self, module: str, up_to_id: int) -> Iterator[list[Row]]:
+        """All events of a module up to an id, in pages in order of capture."""
+        after = 0
+        while page := self._page(
+            "pm_strength_read_events", READ_PAGE, module=module, after_id=after, up_to_id=up_to_id
+        ):
+            yield page
+            after = page[-1]["id"]
+
+    def newest_event(self, action_category: str) -> Row | None:
+        """The event of a category whose trade closed last; None if there is none."""
+        rows = self._api.table(
+            lambda client: (
+                client.table("pattern_trade_events")
+                .select("*")
+                .eq("action_category", action_category)
+                .order("timestamp", desc=True)
+                .order("id", desc=True)
+                .limit(1)
+            )
+        )
+        return rows[0] if rows else None
+
+    def stage_lessons(self, run_id: int, lessons: Sequence[Row]) -> None:
+        """Add lessons to a run's set."""
+        self._api.rpc("pm_strength_stage_lessons", run_id=run_id, lessons=list(lessons))
+
+    def stage_retired(self, run_id: int) -> None:
+        """Carry the live lessons that the run did not find over as retired."""
+        after: int | None = 0
+        while after is not None:
+            after = self._api.rpc(
+                "pm_strength_stage_retired", run_id=run_id, after_id=after, page_size=STAGE_PAGE
+            )
+
+    def read_lessons(self, set_id: int) -> Iterator[list[Row]]:
+        """All active lessons of a set, in pages, with what materializing needs."""
+        after = 0
+        while page := self._page("pm_strength_read_lessons", READ_PAGE, set_id=set_id, after_id=after):
+            yield page
+            after = page[-1]["id"]
+
+    def lessons(self, **filters: Any) -> list[Row]:
+        """The lessons of the last run, filtered as `_filter` says."""
+        return self._whole("mine", lambda client: _filter(client.table("learning_lessons"), **filters))
+
+    def strongest_lessons(self, limit: int, **filters: Any) -> list[Row]:
+        """The lessons with the highest and with the lowest edge: at most `limit` of each."""
+        return self._extremes("learning_lessons", "stats->edge_raw", "n", limit, **filters)
+
+    # overrides
+
+    def stage_overrides(self, run_id: int, overrides: Sequence[Row]) -> None:
+        """Add overrides to a run's set."""
+        self._api.rpc("pm_strength_stage_overrides", run_id=run_id, overrides=list(overrides))
+
+    def overrides(self, **filters: Any) -> list[Row]:
+        """The overrides in force, filtered as `_filter` says."""
+        return self._whole("materialize", lambda client: _filter(client.table("pm_overrides"), **filters))
+
+    def strongest_overrides(self, limit: int, **filters: Any) -> list[Row]:
+        """The overrides with the highest and with the lowest multiplier: at most `limit` of each."""
+        return self._extremes("pm_overrides", "multiplier", "confidence_score", limit, **filters)
+
+    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = READ_PAGE) -> Row:
+        """{set_id, gone, run_id, as_of, settings, overrides}; page_size 0 asks for the version alone."""
+        page: Row = self._page("pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id)
+        return page
+
+    def resolve(
+        self,
+        pattern_key: str,
+        action_category: str,
+        scope: Mapping[str, Any],
+        match_limit: int | None = 20,
+    ) -> Row:
+        """What the database resolves, as `resolve_pm_strength` returns it."""
+        resolution: Row = self._api.rpc(
+            "resolve_pm_strength",
+            pattern_key=pattern_key,
+            action_category=action_category,
+            scope=dict(scope),
+            match_limit=match_limit,
+        )
+        return resolution
+
+    def resolve_batch(self, requests: Sequence[Mapping[str, Any]], match_limit: int | None = 0) -> list[Row]:
+        """What the database resolves for up to 1,000 {pattern_key, action_category, scope}, in order."""
+        answers: list[Row] = self._api.rpc(
+            "resolve_pm_strength_batch", requests=requests, match_limit=match_limit
+        )
+        return answers
+
+    def _page(self, function: str, page_size: int, **params: Any) -> Any:
+        """A page of a function; a smaller one where that takes too long, or is too long."""
+        while True:
+            try:
+                return self._api.rpc_page(function, **params, page_size=page_size)
+            except (TooMuchError, AnswerTooLargeError):
+                if page_size <= 1:
+                    raise
+                page_size = max(1, page_size // 8)
+
+    def _pages(self, query: Query) -> Iterator[Row]:
+        """All rows of a query in order of id; a project may cut an answer shorter than asked for."""
+        after = 0
+        while page := self._api.table(partial(_page, query, after)):
+            yield from page
+            after = page[-1]["id"]
+
+    def _whole(self, kind: str, query: Query) -> list[Row]:
+        """All rows of a query on a live set; read again if a run was published between two pages."""
+        published = self._published(kind)
+        while True:
+            rows = list(self._pages(query))
+            before, published = published, self._published(kind)
+            if before == published:
+                return rows
+
+    def _extremes(self, table: str, column: str, weight: str, limit: int, **filters: Any) -> list[Row]:
+        """The rows with the highest and the lowest values of a column, among equals the weightiest."""
+        found: dict[int, Row] = {}
+        for descending in (True, False):
+            query = partial(_ordered, table, column, weight, descending, min(limit, ROW_PAGE), filters)
+            found |= {row["id"]: row for row in self._api.table(query)}
+        return list(found.values())
+
+    def _published(self, kind: str) -> int:
+        newest = self._api.table(
+            lambda client: (
+                client.table("learning_runs")
+                .select("id")
+                .eq("kind", kind)
+                .eq("status", "succeeded")
+                .order("id", desc=True)
+                .limit(1)
+            )
+        )
+        return int(newest[0]["id"]) if newest else 0
+
+
+def _page(query: Query, after_id: int, client: Any) -> Any:
+    return query(client).gt("id", after_id).order("id").limit(ROW_PAGE)
+
+
+def _ordered(
+    table: str,
+    column: str,
+    weight: str,
+    descending: bool,
+    limit: int,
+    filters: Mapping[str, Any],
+    client: Any,
+) -> Any:
+    query = _filter(client.table(table), **filters)
+    return query.order(column, desc=descending).order(weight, desc=True).order("id").limit(limit)
+
+
+def _filter(
+    table: Any,
+    *,
+    pattern_key: str | None = None,
+    action_category: str | None = None,
+    scope: Mapping[str, Any] | None = None,
+    status: str | None = None,
+) -> Any:
+    """Rows of a group, of a status, and those whose scope_subset holds all of `scope`."""
+    query = table.select("*")
+    for column, value in (
+        ("pattern_key", pattern_key),
+        ("action_category", action_category),
+        ("status", status),
+    ):
+        if value is not None:
+            query = query.eq(column, value)
+    if scope:
+        query = query.filter("scope_subset", "cs", json.dumps(scope))
+    return query
+
+
+def pages(rows: Iterable[Row], size: int = STAGE_PAGE) -> Iterator[list[Row]]:
+    """The rows in lists of at most `size`."""
+    page: list[Row] = []
+    for row in rows:
+        page.append(row)
+        if len(page) == size:
+            yield page
+            page = []
+    if page:
+        yield page

@@ -1,0 +1,148 @@
+"""OverrideBook: all overrides in memory, resolved by group and scope in microseconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..json_values import is_storable
+from ..scopes import TypedValue, typed_scope
+from ..settings import STRATEGIES, LearningSettings
+from .index import OverrideIndex
+from .override_row import read_override
+from .resolution import Match, Matches, Resolution, specificity_order
+
+
+class _Group:
+    """The overrides of one group: what resolving needs of them, worked out beforehand."""
+
+    def __init__(self, matches: list[Match], scopes: list[dict[str, TypedValue]]) -> None:
+        # heaviest first, so that the places of matches are in the order in which they are shown
+        order = sorted(range(len(matches)), key=lambda at: (-matches[at].weight, matches[at].id))
+        self.matches = matches = [matches[at] for at in order]
+        self.index = OverrideIndex([scopes[at] for at in order])
+        self.weights = [match.weight for match in matches]
+        self.weighted = [match.weight * match.multiplier for match in matches]
+        by_specificity = sorted(range(len(matches)), key=lambda place: specificity_order(matches[place]))
+        self.ranks = [0] * len(matches)
+        for rank, place in enumerate(by_specificity):
+            self.ranks[place] = rank
+
+    def resolve(self, places: list[int], settings: LearningSettings, strategy: str) -> tuple[float, str]:
+        """The multiplier of the overrides at these places, and the reason."""
+        if not places:
+            return 1.0, "no_match"
+        total = math.fsum(map(self.weights.__getitem__, places))
+        if total == 0:
+            return 1.0, "zero_weight"
+        if strategy == "most_specific":
+            raw = self.matches[min(places, key=self.ranks.__getitem__)].multiplier
+        else:
+            raw = math.fsum(map(self.weighted.__getitem__, places)) / total
+        return max(settings.multiplier_min, min(settings.multiplier_max, raw)), "matched"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class OverrideBook:
+    """The overrides of one materialization, and the settings to resolve them with.
+
+    `overrides` are rows of `pm_overrides`; `run_id` is the mining run that they come from; `as_of`
+    is when they were materialized, and makes answers `stale` once it is `stale_after_hours` ago.
+    Raises `OverrideError` naming the field of a row that is out of bounds (`override_row.py`).
+    A book never changes, so any number of threads may use it.
+    """
+
+    def __init__(
+        self,
+        overrides: Iterable[Mapping[str, Any]],
+        settings: LearningSettings | None = None,
+        *,
+        run_id: int | None = None,
+        as_of: datetime | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.settings = settings if settings is not None else LearningSettings()
+        self.run_id = run_id
+        self.as_of = as_of
+        self._clock = clock
+        groups: dict[tuple[str, str], tuple[list[Match], list[dict[str, TypedValue]]]] = {}
+        known: dict[TypedValue, TypedValue] = {}
+        self._size = 0
+        for row in overrides:
+            self._size += 1
+            match, override_scope = read_override(row, self.settings)
+            # a value that is no dimension is in no scope
+            if len(override_scope) == len(match.scope_subset):
+                group = row["pattern_key"], row["action_category"]
+                matches, scopes = groups.get(group) or groups.setdefault(group, ([], []))
+                matches.append(match)
+                # a few values come up in all rows: kept once, or the garbage collector goes through them
+                scopes.append(
+                    {name: known.setdefault(value, value) for name, value in override_scope.items()}
+                )
+        self._groups = {group: _Group(*members) for group, members in groups.items()}
+
+    def __len__(self) -> int:
+        return self._size
+
+    def resolve(
+        self,
+        pattern_key: str,
+        action_category: str,
+        scope: Mapping[str, Any] | None,
+        *,
+        strategy: str | None = None,
+    ) -> Resolution:
+        """The multiplier for an action in a scope. Never raises: a key that is no text is `bad_input`, as
+        is one that Postgres cannot hold.
+
+        An override matches if its group is the same and its `scope_subset` is contained in `scope`,
+        values compared as jsonb does. A scope that is no mapping counts as empty; one with a whole
+        number beyond 2^53 is `bad_input`. `strategy` is the settings' unless it is given; an unknown one
+        is `bad_input` too.
+        """
+        try:
+            return self._resolve(pattern_key, action_category, scope, strategy)
+        except Exception:
+            # A scope of the caller's own making (a number too long, keys that are no text, values that
+            # cannot be compared) must not break its trading loop.
+            return self._resolution(1.0, "bad_input", ())
+
+    def _resolve(
+        self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None, strategy: str | None
+    ) -> Resolution:
+        strategy = self.settings.strategy if strategy is None else strategy
+        texts = isinstance(pattern_key, str) and isinstance(action_category, str)
+        if not (texts and pattern_key and action_category) or strategy not in STRATEGIES:
+            return self._resolution(1.0, "bad_input", ())
+        if not (is_storable(pattern_key) and is_storable(action_category)):
+            return self._resolution(1.0, "bad_input", ())
+        dimensions = typed_scope(scope) if isinstance(scope, Mapping) else {}
+        group = self._groups.get((pattern_key, action_category))
+        places = group.index.matching(dimensions) if group is not None else []
+        matches = Matches(group.matches, places) if group is not None else ()
+        if self.is_stale():
+            return self._resolution(1.0, "stale", matches)
+        if group is None:
+            return self._resolution(1.0, "no_match", matches)
+        multiplier, reason = group.resolve(places, self.settings, strategy)
+        return self._resolution(multiplier, reason, matches)
+
+    def _resolution(self, multiplier: float, reason: str, matches: Sequence[Match]) -> Resolution:
+        return Resolution(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours())
+
+    def age_hours(self) -> float | None:
+        """Hours since the materialization; None where nobody says when it was."""
+        if self.as_of is None:
+            return None
+        return (self._clock() - self.as_of) / timedelta(hours=1)
+
+    def is_stale(self) -> bool:
+        """Whether the materialization is older than `stale_after_hours`."""
+        age = self.age_hours()
+        return age is not None and age > self.settings.stale_after_hours

@@ -1,0 +1,150 @@
+"""The answer for one action: the multiplier, why it is what it is, and the overrides behind it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, overload
+
+from ..settings import LearningSettings
+
+REASONS = ("matched", "no_match", "zero_weight", "stale", "bad_input", "unavailable")
+# Matches that a resolution shows unless all are asked for, heaviest first.
+SHOWN_MATCHES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """An override that holds in the scope asked for, with its weight in the blend.
+
+    `share` is its part of the weight of all that hold.
+    """
+
+    id: int | str
+    scope_subset: Mapping[str, Any]
+    multiplier: float
+    confidence_score: float
+    weight: float
+    share: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `resolve_pm_strength` gives it, and its share."""
+        return {
+            "id": self.id,
+            "scope_subset": dict(self.scope_subset),
+            "multiplier": self.multiplier,
+            "confidence_score": self.confidence_score,
+            "weight": self.weight,
+            "share": self.share,
+        }
+
+
+class Matches(Sequence[Match]):
+    """The matches of a resolution, heaviest first: picked out of their group when they are looked at."""
+
+    __slots__ = ("_group", "_places", "_total")
+
+    def __init__(self, group: Sequence[Match], places: Sequence[int]) -> None:
+        self._group = group
+        self._places = places
+        self._total: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, item: int) -> Match: ...
+    @overload
+    def __getitem__(self, item: slice) -> tuple[Match, ...]: ...
+    def __getitem__(self, item: int | slice) -> Match | tuple[Match, ...]:
+        if isinstance(item, slice):
+            return tuple(map(self._match, self._places[item]))
+        return self._match(self._places[item])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Matches | tuple) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def _match(self, place: int) -> Match:
+        if self._total is None:
+            self._total = math.fsum(self._group[held].weight for held in self._places)
+        match, total = self._group[place], self._total
+        return replace(match, share=match.weight / total if total else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """A multiplier and why it is what it is; prints as a small table.
+
+    `reason` is one of `REASONS`; `matches` are all overrides that hold, heaviest first; `run_id` is
+    the mining run they come from, `as_of` when they were materialized, and `age_hours` how long that
+    was ago.
+    """
+
+    multiplier: float
+    reason: str
+    matches: Sequence[Match] = ()
+    run_id: int | None = None
+    as_of: datetime | None = None
+    age_hours: float | None = None
+
+    @property
+    def matched(self) -> int:
+        """How many overrides hold."""
+        return len(self.matches)
+
+    @classmethod
+    def neutral(cls, reason: str) -> Resolution:
+        """The multiplier 1.0, with its reason."""
+        return cls(1.0, reason)
+
+    def to_dict(self, limit: int | None = SHOWN_MATCHES) -> dict[str, Any]:
+        """For logs, with the names that `resolve_pm_strength` uses; `limit` None shows all matches."""
+        return {
+            "multiplier": self.multiplier,
+            "reason": self.reason,
+            "matched": self.matched,
+            "matches": [match.to_dict() for match in self.matches[:limit]],
+            "run_id": self.run_id,
+            "as_of": self.as_of.isoformat() if self.as_of is not None else None,
+            "age_hours": self.age_hours,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"multiplier {self.multiplier:.4f} ({self.reason}), {self.matched} matched"]
+        if self.run_id is not None:
+            lines[0] += f", mining run {self.run_id}"
+        if self.age_hours is not None:
+            lines[0] += f", {self.age_hours:.1f} h old"
+        shown = self.matches[:SHOWN_MATCHES]
+        if shown:
+            lines.append("  multiplier    weight   share  scope")
+        for match in shown:
+            scope = json.dumps(dict(match.scope_subset), ensure_ascii=False)
+            lines.append(f"  {match.multiplier:10.4f}  {match.weight:8.4f}  {match.share:6.1%}  {scope}")
+        if self.matched > len(shown):
+            lines.append(f"  and {self.matched - len(shown):,} lighter ones")
+        return "\n".join(lines)
+
+
+def match_weight(confidence_score: float, dimensions: int, settings: LearningSettings) -> float:
+    """confidence_score * (dimensions + 1) ^ specificity_alpha."""
+    return confidence_score * math.pow(dimensions + 1, settings.specificity_alpha)
+
+
+def specificity_order(match: Match) -> tuple[float, float, float, float]:
+    """Most dimensions, then most confidence, then nearest to 1, then smaller."""
+    return (
+        -len(match.scope_subset),
+        -match.confidence_score,
+        abs(match.multiplier - 1),
+        match.multiplier,
+    )

@@ -1,0 +1,110 @@
+"""What a worker tells of itself in numbers, for Prometheus."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from ..capture.batch import BatchPlan
+from .runs import RunReport
+
+Row = dict[str, Any]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """Counters since the start, and gauges of the project as last looked at."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._messages = Counter(
+            "pm_strength_messages",
+            "Closed trades taken off the queue, by result.",
+            ["result"],
+            **self._here(),
+        )
+        self._events = Counter("pm_strength_events", "Events that were new.", **self._here())
+        self._batch = Histogram(
+            "pm_strength_batch_seconds",
+            "Seconds from a batch's read to its commit.",
+            buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+            **self._here(),
+        )
+        self._job = Histogram(
+            "pm_strength_job_seconds",
+            "Seconds of a job: sweep, mine or materialize.",
+            ["job"],
+            buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
+            **self._here(),
+        )
+        self._failures = Counter("pm_strength_failures", "Calls given up after all tries.", **self._here())
+        self._depth = Gauge("pm_strength_queue_depth", "Messages on a queue.", ["queue"], **self._here())
+        self._lag = Gauge(
+            "pm_strength_queue_lag_seconds",
+            "Age of the oldest message on a queue.",
+            ["queue"],
+            **self._here(),
+        )
+        self._dead = Gauge("pm_strength_dead_letters", "Dead letters that are open.", **self._here())
+        self._lessons = Gauge("pm_strength_lessons", "Lessons of the last mining run.", **self._here())
+        self._overrides = Gauge("pm_strength_overrides", "Overrides in force.", **self._here())
+        self._book_age = Gauge(
+            "pm_strength_book_age_seconds", "Since the overrides in force were published.", **self._here()
+        )
+        self._published: float | None = None
+        self._book_age.set_function(self._age)
+
+    def _here(self) -> dict[str, Any]:
+        return {"registry": self._registry}
+
+    def _age(self) -> float:
+        return float("nan") if self._published is None else time.monotonic() - self._published
+
+    def batch(self, plan: BatchPlan, events: int, seconds: float) -> None:
+        """A batch that was committed."""
+        dead = len(plan.dead) + len(plan.unreadable)
+        self._messages.labels("done").inc(len(plan.done_ids))
+        self._messages.labels("retried").inc(len(plan.retries))
+        self._messages.labels("dead").inc(dead)
+        self._events.inc(events)
+        self._batch.observe(seconds)
+
+    def job(self, job: str, seconds: float) -> None:
+        """A job that was done."""
+        self._job.labels(job if job in ("sweep", "mine", "materialize") else "other").observe(seconds)
+
+    def run(self, report: RunReport) -> None:
+        """A run that was published."""
+        if report.lessons is not None and report.kind == "mine":
+            self._lessons.set(report.lessons)
+        if report.overrides is not None:
+            self._overrides.set(report.overrides)
+            self._published = time.monotonic()
+
+    def failure(self) -> None:
+        """A call that was given up."""
+        self._failures.inc()
+
+    def project(self, queues: Row, newest: dict[str, Row]) -> None:
+        """The project as it is: `Store.queue_status`, and the newest published run of each kind."""
+        for queue in queues["queues"]:
+            self._depth.labels(queue["queue"]).set(queue["depth"])
+            self._lag.labels(queue["queue"]).set(queue["oldest_age_seconds"] or 0.0)
+        self._dead.set(queues["dead_letters"])
+        if "mine" in newest:
+            self._lessons.set(newest["mine"]["lessons"])
+        if "materialize" in newest:
+            self._overrides.set(newest["materialize"]["overrides"])
+            # both by the database's clock: this machine's may be another
+            age = datetime.fromisoformat(queues["now"]) - datetime.fromisoformat(
+                newest["materialize"]["finished_at"]
+            )
+            self._published = time.monotonic() - age.total_seconds()
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,178 @@
+"""Mining and materializing on a project: read, compute, stage, publish; whole or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..errors import PmStrengthError, SupersededRunError
+from ..mining import lesson_rows, mine_lessons
+from ..overrides.materialize import materialize_overrides
+from ..project.store import STAGE_PAGE, Row, Store, pages
+from ..settings import LearningSettings
+
+log = logging.getLogger(__name__)
+
+# Called with what is being done and how much of it is; it may raise to give the run up.
+Progress = Callable[[str, float], None]
+
+EVENT_COLUMNS = (
+    "id",
+    "trade_id",
+    "pattern_key",
+    "action_category",
+    "scope",
+    "rr",
+    "pnl_usd",
+    "rpnl_pct",
+    "timestamp",
+)
+LESSON_COLUMNS = (
+    "id",
+    "pattern_key",
+    "action_category",
+    "scope_subset",
+    "edge_raw",
+    "support_score",
+    "reliability_score",
+    "decay_state",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a published run did: its id and the counts of its `learning_runs` row."""
+
+    run_id: int
+    kind: str
+    events: int | None = None
+    trades: int | None = None
+    lessons: int | None = None
+    overrides: int | None = None
+    baseline: float | None = None
+    warning: str | None = None
+
+
+def silent(what: str, share: float) -> None:
+    """Progress that nobody looks at."""
+
+
+def mine(store: Store, module: str = "pm", progress: Progress = silent) -> RunReport:
+    """Mine all events of a module and publish the lessons.
+
+    Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
+    and `SupersededRunError` if a newer run was published first.
+    """
+    raw = store.settings_row(module)
+    run = _begin(store, module, "mine", raw)
+    assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
+    with _failing(store, run["run_id"]):
+        settings = LearningSettings.from_mapping(raw)
+        rows: list[Row] = []
+        for page in store.read_events(module, run["horizon"]):
+            rows.extend(page)
+            progress("reading events", page[-1]["id"] / max(run["horizon"], 1))
+        events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
+        lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
+
+        for start in range(0, len(lessons), STAGE_PAGE):
+            progress("publishing lessons", start / len(lessons))
+            store.stage_lessons(run["run_id"], lesson_rows(lessons, start, start + STAGE_PAGE))
+        store.stage_retired(run["run_id"])
+        summary = {
+            "events": lessons.attrs["events"],
+            "trades": lessons.attrs["trades"],
+            "lessons": len(lessons),
+            "baseline": lessons.attrs["baseline"],
+            "warning": lessons.attrs.get("warning"),
+        }
+        _publish(store, run["run_id"], len(lessons), summary)
+    if summary["warning"]:
+        log.warning(summary["warning"], extra={"run_id": run["run_id"]})
+    _purge(store, progress)
+    return RunReport(run_id=run["run_id"], kind="mine", **summary)
+
+
+def materialize(store: Store, module: str = "pm", progress: Progress = silent) -> RunReport | None:
+    """Turn the lessons of the last complete mining run into overrides and publish them.
+
+    Returns None if nothing was ever mined. Raises as `mine` does.
+    """
+    raw = store.settings_row(module)
+    run = _begin(store, module, "materialize", raw)
+    if run is None:
+        return None
+    with _failing(store, run["run_id"]):
+        settings = LearningSettings.from_mapping(raw)
+        rows: list[Row] = []
+        for page in store.read_lessons(run["base_set_id"]):
+            rows.extend(page)
+            progress("reading lessons", 0.0)
+        lessons = pd.DataFrame.from_records(rows, columns=LESSON_COLUMNS)
+        overrides = materialize_overrides(lessons, settings)
+
+        staged = 0
+        for override_page in pages(_records(overrides)):
+            progress("publishing overrides", staged / len(overrides))
+            store.stage_overrides(run["run_id"], override_page)
+            staged += len(override_page)
+        summary: Row = {"lessons": len(lessons), "overrides": len(overrides)}
+        _publish(store, run["run_id"], len(overrides), summary)
+    _purge(store, progress)
+    return RunReport(run_id=run["run_id"], kind="materialize", **summary)
+
+
+def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
+    # Read once: what is recorded is what the run goes by, whoever changes the settings meanwhile. A row
+    # that is invalid is recorded as it is, so that a run which fails for its settings shows them.
+    try:
+        recorded = LearningSettings.from_mapping(raw).to_dict()
+    except PmStrengthError:
+        recorded = raw
+    return store.begin_run(module, kind, recorded)
+
+
+def _publish(store: Store, run_id: int, active: int, summary: dict[str, Any]) -> None:
+    answer = store.publish_run(run_id, active, summary)
+    if answer != "published":
+        raise SupersededRunError(f"Run {run_id} was not published: {answer} by a run that went live first.")
+
+
+def _purge(store: Store, progress: Progress) -> None:
+    for _removed in store.purge_sets():
+        progress("removing old sets", 0.0)
+    for _removed in store.prune():
+        progress("removing what is past its time", 0.0)
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    columns: list[str] = list(frame.columns)
+    return [
+        dict(zip(columns, values, strict=True))
+        for values in zip(*(frame[column].tolist() for column in columns), strict=True)
+    ]
+
+
+class _failing:  # noqa: N801 - reads as what the block does to its run
+    """Marks the run as failed if the block raises; what it staged is never seen."""
+
+    def __init__(self, store: Store, run_id: int) -> None:
+        self._store = store
+        self._run_id = run_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None and not isinstance(error, SupersededRunError):
+            try:
+                self._store.fail_run(self._run_id, f"{type(error).__name__}: {error}")
+            except PmStrengthError as second:
+                log.warning(
+                    "could not mark a run as failed",
+                    extra={"run_id": self._run_id, "error": str(second)},
+                )
