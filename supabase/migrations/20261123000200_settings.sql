@@ -129,11 +129,12 @@ create table public.learning_settings (
   module text primary key,
   settings jsonb not null default '{}',
   updated_at timestamptz not null default now(),
+  constraint learning_settings_module check (length(module) between 1 and 100),
   constraint learning_settings_valid check (pm_strength.assert_settings(settings))
 );
 comment on table public.learning_settings is
   'How each module learns and sizes. Keys that are not set take their defaults.';
-comment on column public.learning_settings.module is 'The module, such as pm.';
+comment on column public.learning_settings.module is 'The module, such as pm; a module with a row here is learned for.';
 comment on column public.learning_settings.settings is
   'n_min, var_prior, edge_threshold, multiplier_min, multiplier_max, specificity_alpha, strategy, outcome, scope_dims, max_dims, max_lessons, stale_after_hours.';
 comment on column public.learning_settings.updated_at is 'When the row was last written.';
@@ -146,6 +147,33 @@ create policy learning_settings_read on public.learning_settings
   for select to authenticated using ((select pm_strength.may_read()));
 
 insert into public.learning_settings (module) values ('pm');
+
+create function pm_strength.modules() returns text[]
+language sql stable
+set search_path = ''
+as $$
+  select array_agg(m.module order by m.module)
+  from (select 'pm' as module union select s.module from public.learning_settings s) m
+$$;
+comment on function pm_strength.modules() is 'The modules that are learned for: pm, and those with settings.';
+revoke execute on function pm_strength.modules() from public, anon, authenticated;
+grant execute on function pm_strength.modules() to service_role;
+
+create function pm_strength.assert_module(module text) returns void
+language plpgsql stable
+set search_path = ''
+as $$
+begin
+  if module is null or module <> all (pm_strength.modules()) then
+    raise invalid_parameter_value using
+      message = format('module: expected one of %s, got %s', array_to_string(pm_strength.modules(), ', '), left(module, 100)),
+      hint = 'A module is learned for once it has a row in learning_settings.';
+  end if;
+end
+$$;
+comment on function pm_strength.assert_module(text) is 'Raises unless the module is learned for.';
+revoke execute on function pm_strength.assert_module(text) from public, anon, authenticated;
+grant execute on function pm_strength.assert_module(text) to service_role;
 
 -- What a resolver goes by: the row over the defaults, or the defaults alone where the row is
 -- invalid (it can only have come past the check, by a restore for instance).

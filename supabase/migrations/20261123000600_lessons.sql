@@ -1,8 +1,9 @@
--- learning_lessons: the live set of lessons, a view on all sets.
+-- learning_lessons: the live lessons of all modules, a view on the lessons of all sets.
 
-create table pm_strength.lesson_sets (
+create table pm_strength.lessons (
   id bigint generated always as identity primary key,
-  set_id bigint not null default pm_strength.live_set('lessons'),
+  -- no foreign key: it would look the set up for each of a million rows
+  set_id bigint not null,
   module text not null default 'pm',
   pattern_key text not null,
   action_category text not null,
@@ -14,42 +15,49 @@ create table pm_strength.lesson_sets (
   status text not null default 'active',
   run_id bigint,
   updated_at timestamptz not null default now(),
-  constraint lesson_sets_category check (action_category in ('entry', 'add', 'trim', 'exit')),
-  constraint lesson_sets_scope check (jsonb_typeof(scope_subset) = 'object'),
-  constraint lesson_sets_status check (status in ('active', 'retired'))
+  by_hand boolean not null default false,
+  constraint lessons_category check (action_category in ('entry', 'add', 'trim', 'exit')),
+  constraint lessons_scope check (jsonb_typeof(scope_subset) = 'object'),
+  constraint lessons_status check (status in ('active', 'retired'))
 );
-comment on table pm_strength.lesson_sets is 'The lessons of every set: the live one, the one before, and those being staged.';
-comment on column pm_strength.lesson_sets.set_id is 'The mining run that published, or is staging, the set.';
+comment on table pm_strength.lessons is 'The lessons of every set: those that are live, the ones before, and those being staged.';
+comment on column pm_strength.lessons.set_id is 'The set that the lesson is in.';
+comment on column pm_strength.lessons.by_hand is 'Whether it was written through the view.';
+
+create trigger place_by_hand before insert on pm_strength.lessons
+for each row when (new.set_id is null) execute function pm_strength.place_by_hand('lessons');
 
 -- The key of a lesson. A scope may be too long for a btree entry, so the index holds 128 bits of
 -- its hash; the hash, like jsonb's equality, takes 1 and 1.0 for the same value.
-create unique index lesson_sets_key on pm_strength.lesson_sets (
+create unique index lessons_key on pm_strength.lessons (
   set_id, module, pattern_key, action_category,
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
-create index lesson_sets_order on pm_strength.lesson_sets (set_id, id);
-create index lesson_sets_scope on pm_strength.lesson_sets using gin (scope_subset jsonb_path_ops);
+create index lessons_order on pm_strength.lessons (set_id, id);
+create index lessons_scope on pm_strength.lessons using gin (scope_subset jsonb_path_ops);
 
 -- Every run writes its sets anew and removes the ones before: dead rows are cleared away early, so
 -- that tables and indexes keep to about three sets.
-alter table pm_strength.lesson_sets set (autovacuum_vacuum_scale_factor = 0.05);
+alter table pm_strength.lessons set (autovacuum_vacuum_scale_factor = 0.05);
 
-alter table pm_strength.lesson_sets enable row level security;
-revoke all on sequence pm_strength.lesson_sets_id_seq from anon, authenticated;
-revoke all on pm_strength.lesson_sets from anon, authenticated;
-grant select on pm_strength.lesson_sets to authenticated;
-grant all on pm_strength.lesson_sets to service_role;
-create policy lesson_sets_read on pm_strength.lesson_sets
+alter table pm_strength.lessons enable row level security;
+revoke all on sequence pm_strength.lessons_id_seq from anon, authenticated;
+revoke all on pm_strength.lessons from anon, authenticated;
+grant select on pm_strength.lessons to authenticated;
+grant all on pm_strength.lessons to service_role;
+create policy lessons_read on pm_strength.lessons
   for select to authenticated using ((select pm_strength.may_read()));
 
 create view public.learning_lessons with (security_invoker = true) as
 select
   id, module, pattern_key, action_category, scope_subset, lesson_type, n, stats,
   decay_halflife_hours, status, run_id, updated_at
-from pm_strength.lesson_sets
-where set_id = (select pm_strength.live_set('lessons'));
+from pm_strength.lessons
+where set_id = any (array(
+  select s.id from pm_strength.sets s where s.kind = 'lessons' and s.state = 'live'
+));
 comment on view public.learning_lessons is
-  'The lessons of the last complete mining run, and the retired ones of earlier runs.';
+  'The lessons of each module''s last complete mining run, and the retired ones of earlier runs.';
 comment on column public.learning_lessons.id is 'The lesson, within this run.';
 comment on column public.learning_lessons.module is 'The module that was learned for.';
 comment on column public.learning_lessons.pattern_key is 'The pattern of the group.';
@@ -73,25 +81,22 @@ language plpgsql
 set search_path = ''
 as $$
 declare
+  target constant pm_strength.sets := pm_strength.staging_set(run_id);
   added bigint;
 begin
-  perform pm_strength.assert_running(run_id);
-  insert into pm_strength.lesson_sets (
+  insert into pm_strength.lessons (
     set_id, run_id, module, pattern_key, action_category, scope_subset, n, stats, decay_halflife_hours
   )
   select
-    pm_strength_stage_lessons.run_id, pm_strength_stage_lessons.run_id, r.module,
+    target.id, target.run_id, target.module,
     l.pattern_key, l.action_category, l.scope_subset, l.n, l.stats, l.decay_halflife_hours
-  from public.learning_runs r
-  cross join jsonb_to_recordset(pm_strength_stage_lessons.lessons) l (
+  from jsonb_to_recordset(pm_strength_stage_lessons.lessons) l (
     pattern_key text, action_category text, scope_subset jsonb, n integer, stats jsonb,
     decay_halflife_hours double precision
   )
-  where r.id = pm_strength_stage_lessons.run_id
   on conflict do nothing;
   get diagnostics added = row_count;
-  update pm_strength.staged_rows s set active = active + added
-  where s.set_id = pm_strength_stage_lessons.run_id;
+  update pm_strength.sets s set row_count = s.row_count + added where s.id = target.id;
   return added;
 end
 $$;
@@ -113,23 +118,22 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
+  target constant pm_strength.sets := pm_strength.staging_set(run_id);
   last_id bigint;
 begin
-  perform pm_strength.assert_running(run_id);
   with base as (
     select l.*
-    from pm_strength.lesson_sets l
-    join pm_strength.staged_rows s on s.base_set_id = l.set_id
-    where s.set_id = pm_strength_stage_retired.run_id and l.id > pm_strength_stage_retired.after_id
+    from pm_strength.lessons l
+    where l.set_id = target.base_set_id and l.id > pm_strength_stage_retired.after_id
     order by l.id
     limit page_size
   ), kept as (
-    insert into pm_strength.lesson_sets (
+    insert into pm_strength.lessons (
       set_id, run_id, module, pattern_key, action_category, scope_subset, lesson_type, n, stats,
       decay_halflife_hours, status, updated_at
     )
     select
-      pm_strength_stage_retired.run_id, b.run_id, b.module, b.pattern_key, b.action_category,
+      target.id, b.run_id, b.module, b.pattern_key, b.action_category,
       b.scope_subset, b.lesson_type, b.n, b.stats, b.decay_halflife_hours, 'retired',
       case when b.status = 'retired' then b.updated_at else now() end
     from base b
@@ -145,44 +149,3 @@ comment on function public.pm_strength_stage_retired(bigint, bigint, integer) is
   'Carries a page of the live lessons that a run did not find over as retired; returns the last id seen.';
 revoke execute on function public.pm_strength_stage_retired(bigint, bigint, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_stage_retired(bigint, bigint, integer) to service_role;
-
--- A page of active lessons of one set, with what materializing needs of them.
-create function public.pm_strength_read_lessons(set_id bigint, after_id bigint, page_size integer)
-returns jsonb
-language plpgsql stable
-set search_path = ''
-set jit = off
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-as $$
-begin
-  if not exists (
-    select from pm_strength.live_sets s
-    where s.kind = 'lessons'
-      and pm_strength_read_lessons.set_id in (s.set_id, s.previous_set_id)
-  ) then
-    raise object_not_in_prerequisite_state using message = format('lesson set %s is gone', set_id);
-  end if;
-  return (
-    select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
-    from (
-      select l.id, l.pattern_key, l.action_category, l.scope_subset,
-        l.stats -> 'edge_raw' as edge_raw,
-        l.stats -> 'support_score' as support_score,
-        l.stats -> 'reliability_score' as reliability_score,
-        l.stats -> 'decay_meta' -> 'state' as decay_state
-      from pm_strength.lesson_sets l
-      where l.set_id = pm_strength_read_lessons.set_id
-        and l.id > pm_strength_read_lessons.after_id
-        and l.status = 'active' and l.lesson_type = 'pm_strength'
-      order by l.id
-      limit least(pm_strength_read_lessons.page_size, 20000)
-    ) page
-  );
-end
-$$;
-comment on function public.pm_strength_read_lessons(bigint, bigint, integer) is
-  'Up to page_size active lessons of a set, in order of id.';
-revoke execute on function public.pm_strength_read_lessons(bigint, bigint, integer) from public, anon, authenticated;
-grant execute on function public.pm_strength_read_lessons(bigint, bigint, integer) to service_role;

@@ -1,4 +1,4 @@
--- pm_overrides: the live set of size multipliers, a view on all sets.
+-- pm_overrides: the live size multipliers of all modules, a view on the overrides of all sets.
 
 create function pm_strength.dimension_count(scope_subset jsonb) returns integer
 language sql immutable strict
@@ -71,9 +71,11 @@ grant execute on function pm_strength.only_doubles(jsonb) to service_role;
 
 -- The bounds of numbers keep all that is resolved from them within a double, in any language
 -- (overrides.cases.json).
-create table pm_strength.override_sets (
+create table pm_strength.overrides (
   id bigint generated always as identity primary key,
-  set_id bigint not null default pm_strength.live_set('overrides'),
+  -- no foreign key: it would look the set up for each of a million rows
+  set_id bigint not null,
+  module text not null default 'pm',
   pattern_key text not null,
   action_category text not null,
   scope_subset jsonb not null,
@@ -82,54 +84,61 @@ create table pm_strength.override_sets (
   decay_state text,
   run_id bigint,
   last_updated_at timestamptz not null default now(),
+  by_hand boolean not null default false,
   dimensions integer generated always as (pm_strength.dimension_count(scope_subset)) stored,
   lead bigint not null generated always as (
     pm_strength.lead(set_id, pattern_key, action_category, scope_subset)
   ) stored,
-  constraint override_sets_pattern check (pattern_key <> ''),
-  constraint override_sets_category check (action_category in ('entry', 'add', 'trim', 'exit')),
-  constraint override_sets_scope check (jsonb_typeof(scope_subset) = 'object'),
-  constraint override_sets_dimensions check (dimensions <= 64),
-  constraint override_sets_numbers check (
+  constraint overrides_pattern check (pattern_key <> ''),
+  constraint overrides_category check (action_category in ('entry', 'add', 'trim', 'exit')),
+  constraint overrides_scope check (jsonb_typeof(scope_subset) = 'object'),
+  constraint overrides_dimensions check (dimensions <= 64),
+  constraint overrides_numbers check (
     not jsonb_path_exists(scope_subset, '$.* ? (@.type() == "number")') or pm_strength.only_doubles(scope_subset)
   ),
-  constraint override_sets_multiplier check (multiplier = 0 or multiplier between 1e-6 and 1e6),
-  constraint override_sets_confidence check (confidence_score = 0 or confidence_score between 1e-12 and 1),
-  constraint override_sets_updated check (last_updated_at between '2000-01-01Z' and '9999-12-31Z')
+  constraint overrides_multiplier check (multiplier = 0 or multiplier between 1e-6 and 1e6),
+  constraint overrides_confidence check (confidence_score = 0 or confidence_score between 1e-12 and 1),
+  constraint overrides_updated check (last_updated_at between '2000-01-01Z' and '9999-12-31Z')
 );
-comment on table pm_strength.override_sets is 'The overrides of every set: the live one, the one before, and those being staged.';
-comment on column pm_strength.override_sets.set_id is 'The materialization that published, or is staging, the set.';
-comment on column pm_strength.override_sets.lead is 'What it is found by (see pm_strength.lead).';
+comment on table pm_strength.overrides is 'The overrides of every set: those that are live, the ones before, and those being staged.';
+comment on column pm_strength.overrides.set_id is 'The set that the override is in.';
+comment on column pm_strength.overrides.by_hand is 'Whether it was written through the view.';
+comment on column pm_strength.overrides.lead is 'What it is found by (see pm_strength.lead).';
 
-create unique index override_sets_key on pm_strength.override_sets (
+create unique index overrides_key on pm_strength.overrides (
   set_id, pattern_key, action_category,
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
-create index override_sets_order on pm_strength.override_sets (set_id, id);
-create index override_sets_lead on pm_strength.override_sets (lead);
--- When the rows that were written by hand, before the first materialization, were last changed.
-create index override_sets_by_hand on pm_strength.override_sets (last_updated_at) where set_id = 0;
-create index override_sets_scope on pm_strength.override_sets using gin (scope_subset jsonb_path_ops);
+create index overrides_order on pm_strength.overrides (set_id, id);
+create index overrides_lead on pm_strength.overrides (lead);
+-- A set that was written by hand, before the first materialization, is as old as the newest of its rows.
+create index overrides_by_hand on pm_strength.overrides (set_id, last_updated_at) where by_hand;
+create index overrides_scope on pm_strength.overrides using gin (scope_subset jsonb_path_ops);
 
--- As lesson_sets.
-alter table pm_strength.override_sets set (autovacuum_vacuum_scale_factor = 0.05);
+create trigger place_by_hand before insert on pm_strength.overrides
+for each row when (new.set_id is null) execute function pm_strength.place_by_hand('overrides');
 
-alter table pm_strength.override_sets enable row level security;
-revoke all on sequence pm_strength.override_sets_id_seq from anon, authenticated;
-revoke all on pm_strength.override_sets from anon, authenticated;
-grant select on pm_strength.override_sets to authenticated;
-grant all on pm_strength.override_sets to service_role;
-create policy override_sets_read on pm_strength.override_sets
+-- As for lessons.
+alter table pm_strength.overrides set (autovacuum_vacuum_scale_factor = 0.05);
+
+alter table pm_strength.overrides enable row level security;
+revoke all on sequence pm_strength.overrides_id_seq from anon, authenticated;
+revoke all on pm_strength.overrides from anon, authenticated;
+grant select on pm_strength.overrides to authenticated;
+grant all on pm_strength.overrides to service_role;
+create policy overrides_read on pm_strength.overrides
   for select to authenticated using ((select pm_strength.may_read()));
 
 create view public.pm_overrides with (security_invoker = true) as
 select
   id, pattern_key, action_category, scope_subset, multiplier, confidence_score, decay_state,
-  run_id, last_updated_at
-from pm_strength.override_sets
-where set_id = (select pm_strength.live_set('overrides'));
+  run_id, last_updated_at, module
+from pm_strength.overrides
+where set_id = any (array(
+  select s.id from pm_strength.sets s where s.kind = 'overrides' and s.state = 'live'
+));
 comment on view public.pm_overrides is
-  'The size multipliers in force: those of the last complete materialization.';
+  'The size multipliers in force: those of each module''s last complete materialization.';
 comment on column public.pm_overrides.id is 'The override, within this materialization.';
 comment on column public.pm_overrides.pattern_key is 'The pattern that it is for.';
 comment on column public.pm_overrides.action_category is 'The action that it is for.';
@@ -139,46 +148,96 @@ comment on column public.pm_overrides.confidence_score is 'support_score * relia
 comment on column public.pm_overrides.decay_state is 'insufficient, stable, decaying or growing.';
 comment on column public.pm_overrides.run_id is 'The mining run that it comes from.';
 comment on column public.pm_overrides.last_updated_at is 'When the row was written.';
+comment on column public.pm_overrides.module is 'The module that it is for.';
 revoke all on public.pm_overrides from anon, authenticated;
 grant select on public.pm_overrides to authenticated;
 grant all on public.pm_overrides to service_role;
 
-create function public.pm_strength_stage_overrides(run_id bigint, overrides jsonb) returns bigint
+-- Makes the overrides of the next page of lessons, as materialize_overrides in Python defines them; a test
+-- holds the two together. The set itself says how far it is, so asking again after a lost answer skips
+-- nothing and makes nothing twice. The share lock keeps the lessons from being removed.
+create function public.pm_strength_stage_overrides(run_id bigint, page_size integer) returns jsonb
 language plpgsql
 set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
-  added bigint;
+  target constant pm_strength.sets := pm_strength.staging_set(run_id);
+  settings constant jsonb := target.settings;
+  threshold constant double precision := (settings ->> 'edge_threshold')::double precision;
+  lowest constant double precision := (settings ->> 'multiplier_min')::double precision;
+  highest constant double precision := least((settings ->> 'multiplier_max')::double precision, 1e6);
+  base pm_strength.sets;
+  last_id bigint;
+  looked_at integer;
+  added integer;
 begin
-  perform pm_strength.assert_running(run_id);
-  insert into pm_strength.override_sets (
-    set_id, run_id, pattern_key, action_category, scope_subset, multiplier, confidence_score, decay_state
+  select s.* into base from pm_strength.sets s
+  where s.id = target.base_set_id and s.state in ('live', 'kept')
+  for share;
+  if not found then
+    raise object_not_in_prerequisite_state using message = format('lesson set %s is gone', target.base_set_id);
+  end if;
+
+  with page as materialized (
+    select l.* from pm_strength.lessons l
+    where l.set_id = base.id and l.id > target.staged_to
+    order by l.id
+    limit least(page_size, 20000)
+  ), made as (
+    insert into pm_strength.overrides (
+      set_id, module, run_id, pattern_key, action_category, scope_subset, multiplier, confidence_score,
+      decay_state
+    )
+    select
+      target.id, target.module, target.mining_run_id, l.pattern_key, l.action_category, l.scope_subset,
+      case when l.multiplier >= 1e-6 then l.multiplier else 0 end,
+      -- below 1e-150 the product could leave a double, which Postgres refuses
+      case
+        when l.support < 1e-150 or l.reliability < 1e-150 then 0
+        when l.support * l.reliability >= 1e-12 then l.support * l.reliability
+        else 0
+      end,
+      l.stats -> 'decay_meta' ->> 'state'
+    from (
+      select p.*,
+        greatest(lowest, least(highest, 1 + p.edge_raw)) as multiplier,
+        (p.stats ->> 'support_score')::double precision as support,
+        (p.stats ->> 'reliability_score')::double precision as reliability
+      from (
+        select a.*, (a.stats ->> 'edge_raw')::double precision as edge_raw
+        from page a
+        where a.status = 'active' and a.lesson_type = 'pm_strength'
+        offset 0
+      ) p
+      where abs(p.edge_raw) >= threshold
+      offset 0
+    ) l
+    order by l.id
+    returning true
   )
-  select
-    r.id, r.source_run_id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier,
-    o.confidence_score, o.decay_state
-  from public.learning_runs r
-  cross join jsonb_to_recordset(pm_strength_stage_overrides.overrides) o (
-    pattern_key text, action_category text, scope_subset jsonb, multiplier double precision,
-    confidence_score double precision, decay_state text
-  )
-  where r.id = pm_strength_stage_overrides.run_id
-  on conflict do nothing;
-  get diagnostics added = row_count;
-  update pm_strength.staged_rows s set active = active + added
-  where s.set_id = pm_strength_stage_overrides.run_id;
-  return added;
+  select max(p.id), count(*), (select count(*) from made) into last_id, looked_at, added from page p;
+
+  update pm_strength.sets s
+  set staged_to = coalesce(last_id, s.staged_to), row_count = s.row_count + added
+  where s.id = target.id;
+  return jsonb_build_object(
+    'looked_at', looked_at, 'lessons', base.row_count, 'overrides', target.row_count + added
+  );
 end
 $$;
-comment on function public.pm_strength_stage_overrides(bigint, jsonb) is
-  'Adds overrides to the set of a running materialization; returns how many were new.';
-revoke execute on function public.pm_strength_stage_overrides(bigint, jsonb) from public, anon, authenticated;
-grant execute on function public.pm_strength_stage_overrides(bigint, jsonb) to service_role;
+comment on function public.pm_strength_stage_overrides(bigint, integer) is
+  'Makes the overrides of the next page_size lessons: {looked_at, lessons, overrides}; all are made when looked_at is 0.';
+revoke execute on function public.pm_strength_stage_overrides(bigint, integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_stage_overrides(bigint, integer) to service_role;
 
--- A page of a set, for a resolver's own book. Without a set it starts at the live one; a set that
--- is no longer kept is said to be gone, and the reader starts again.
+-- A page of a set, for a resolver's own book. Without a set it starts at the live one of the module; a set
+-- that is dropped is said to be gone, and the reader starts again.
 create function public.pm_strength_read_overrides(
-  set_id bigint default null, after_id bigint default 0, page_size integer default 5000
+  set_id bigint default null, after_id bigint default 0, page_size integer default 5000, module text default 'pm'
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
@@ -188,31 +247,32 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
-  live pm_strength.live_sets;
-  wanted bigint;
+  wanted pm_strength.sets;
 begin
   perform pm_strength.require_reader();
-  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
-  wanted := coalesce(pm_strength_read_overrides.set_id, live.set_id);
-  if wanted not in (live.set_id, live.previous_set_id) then
-    return jsonb_build_object('set_id', wanted, 'gone', true);
+  wanted := pm_strength.live_set(module, 'overrides');
+  -- 0 stands for the empty set before the first
+  if set_id is distinct from coalesce(wanted.id, 0) and set_id is not null then
+    select s.* into wanted from pm_strength.sets s
+    where s.id = pm_strength_read_overrides.set_id and s.kind = 'overrides' and s.state in ('live', 'kept')
+      and s.module = pm_strength_read_overrides.module;
+    if not found then
+      return jsonb_build_object('set_id', set_id, 'gone', true);
+    end if;
   end if;
   return jsonb_build_object(
-    'set_id', wanted,
+    'set_id', coalesce(wanted.id, 0),
     'gone', false,
-    'run_id', live.run_id,
-    'as_of', coalesce(live.published_at, (
-      select o.last_updated_at from pm_strength.override_sets o
-      where o.set_id = 0 order by o.last_updated_at desc limit 1
-    )),
+    'run_id', wanted.mining_run_id,
+    'as_of', pm_strength.as_of(wanted),
     'now', clock_timestamp(),
-    'settings', pm_strength.effective_settings('pm'),
+    'settings', pm_strength.effective_settings(module),
     'overrides', (
       select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
       from (
         select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score
-        from pm_strength.override_sets o
-        where o.set_id = wanted and o.id > pm_strength_read_overrides.after_id
+        from pm_strength.overrides o
+        where o.set_id = wanted.id and o.id > pm_strength_read_overrides.after_id
         order by o.id
         limit least(pm_strength_read_overrides.page_size, 20000)
       ) page
@@ -220,7 +280,23 @@ begin
   );
 end
 $$;
-comment on function public.pm_strength_read_overrides(bigint, bigint, integer) is
-  'A page of the overrides with the run, its time and the settings; page_size 0 asks for those alone.';
-revoke execute on function public.pm_strength_read_overrides(bigint, bigint, integer) from public, anon;
-grant execute on function public.pm_strength_read_overrides(bigint, bigint, integer) to authenticated, service_role;
+comment on function public.pm_strength_read_overrides(bigint, bigint, integer, text) is
+  'A page of a module''s overrides with the run, its time and the settings; page_size 0 asks for those alone.';
+revoke execute on function public.pm_strength_read_overrides(bigint, bigint, integer, text) from public, anon;
+grant execute on function public.pm_strength_read_overrides(bigint, bigint, integer, text) to authenticated, service_role;
+
+create function pm_strength.as_of(overrides_of pm_strength.sets) returns timestamptz
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(overrides_of.published_at, (
+    select o.last_updated_at from pm_strength.overrides o
+    where o.set_id = overrides_of.id and o.by_hand
+    order by o.last_updated_at desc
+    limit 1
+  ))
+$$;
+comment on function pm_strength.as_of(pm_strength.sets) is
+  'When a set of overrides was made: when it was published, or the newest row of one written by hand.';
+revoke execute on function pm_strength.as_of(pm_strength.sets) from public, anon;
+grant execute on function pm_strength.as_of(pm_strength.sets) to authenticated, service_role;

@@ -1,51 +1,62 @@
 -- Publishing: the switch from one set to the next, and the removal of old sets.
 
--- Locks the pointer, so two publishers take turns; checks that nothing newer is live, that the
--- set is based on what is live, and that no row was lost on the way; then moves the pointer.
+-- Two publishers of the same module and kind take turns. Checks that nothing newer is live, that the set is
+-- based on what is live, and that nothing was lost on the way; then the set goes live.
 create function public.pm_strength_publish_run(run_id bigint, active bigint, summary jsonb) returns text
 language plpgsql
 set search_path = ''
 as $$
 declare
   run public.learning_runs;
-  staged pm_strength.staged_rows;
-  live pm_strength.live_sets;
-  target text;
+  staged pm_strength.sets;
+  live pm_strength.sets;
+  base pm_strength.sets;
 begin
   select * into run from public.learning_runs r where r.id = pm_strength_publish_run.run_id for update;
   if run.status = 'succeeded' then
     return 'published';
   end if;
-  perform pm_strength.assert_running(run_id);
-  target := case run.kind when 'mine' then 'lessons' else 'overrides' end;
-  select * into strict live from pm_strength.live_sets s where s.kind = target for update;
-  select * into strict staged from pm_strength.staged_rows s where s.set_id = run.id;
+  staged := pm_strength.staging_set(run_id);
+  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(staged.module || staged.kind));
+  live := pm_strength.live_set(staged.module, staged.kind);
 
-  if live.set_id > run.id or live.run_id > coalesce(run.source_run_id, run.id) then
-    perform public.pm_strength_fail_run(run.id, format('run %s was published first', live.set_id), 'superseded');
+  if live.run_id > run.id or live.mining_run_id > staged.mining_run_id then
+    perform public.pm_strength_fail_run(run.id, format('run %s was published first', live.run_id), 'superseded');
     return 'superseded';
   end if;
-  if run.kind = 'mine' and staged.base_set_id <> live.set_id then
-    -- An older run went live meanwhile: what this one carried over as retired is out of date.
-    perform public.pm_strength_fail_run(
-      run.id, format('run %s was published meanwhile; run again', live.set_id), 'superseded'
-    );
-    return 'outdated';
-  end if;
-  if staged.active <> pm_strength_publish_run.active then
-    raise data_exception using message = format(
-      'run %s staged %s rows of %s', run.id, staged.active, pm_strength_publish_run.active
-    );
+  if run.kind = 'mine' then
+    if staged.base_set_id is distinct from live.id then
+      -- An older run went live meanwhile: what this one carried over as retired is out of date.
+      perform public.pm_strength_fail_run(
+        run.id, format('run %s was published meanwhile; run again', live.run_id), 'superseded'
+      );
+      return 'outdated';
+    end if;
+    if staged.row_count is distinct from pm_strength_publish_run.active then
+      raise data_exception using message = format(
+        'run %s staged %s rows of %s', run.id, staged.row_count, pm_strength_publish_run.active
+      );
+    end if;
+  else
+    select * into base from pm_strength.sets s where s.id = staged.base_set_id for share;
+    if base.state is distinct from 'live' and base.state is distinct from 'kept' then
+      perform public.pm_strength_fail_run(run.id, 'its lessons were replaced meanwhile; run again', 'superseded');
+      return 'outdated';
+    end if;
+    if exists (
+      select from pm_strength.lessons l where l.set_id = base.id and l.id > staged.staged_to
+    ) then
+      raise data_exception using message = format('run %s has not made the overrides of all lessons', run.id);
+    end if;
   end if;
 
-  update pm_strength.live_sets s
-  set set_id = run.id, run_id = coalesce(run.source_run_id, run.id), previous_set_id = live.set_id,
-    published_at = clock_timestamp()
-  where s.kind = target;
+  update pm_strength.sets s set state = 'kept', replaced_at = clock_timestamp() where s.id = live.id;
+  update pm_strength.sets s set state = 'live', published_at = clock_timestamp() where s.id = staged.id;
   update public.learning_runs r
   set status = 'succeeded', finished_at = clock_timestamp(),
     events = (summary ->> 'events')::bigint, trades = (summary ->> 'trades')::bigint,
-    lessons = (summary ->> 'lessons')::bigint, overrides = (summary ->> 'overrides')::bigint,
+    lessons = case run.kind when 'mine' then staged.row_count else base.row_count end,
+    overrides = case run.kind when 'materialize' then staged.row_count end,
     baseline = (summary ->> 'baseline')::double precision, warning = summary ->> 'warning'
   where r.id = run.id;
   return 'published';
@@ -56,64 +67,63 @@ comment on function public.pm_strength_publish_run(bigint, bigint, jsonb) is
 revoke execute on function public.pm_strength_publish_run(bigint, bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.pm_strength_publish_run(bigint, bigint, jsonb) to service_role;
 
--- Rows of sets that nobody reads: neither live, nor the one before, nor being staged. A run that
--- has not staged or published for a day has no worker any more.
-create function public.pm_strength_purge_sets(page_size integer) returns bigint
+-- Drops what no reader asks for: what a run that ended has staged, and all but the newest of the sets that
+-- were live before. A run that has not ended for a day has no worker any more. One that a call is busy with
+-- is left for the next time.
+create function pm_strength.drop_sets() returns void
 language plpgsql
 set search_path = ''
 as $$
-declare
-  removed bigint := 0;
-  more bigint;
 begin
   update public.learning_runs r
   set status = 'failed', error = 'its worker went away', finished_at = clock_timestamp()
   where r.status = 'running' and r.started_at < clock_timestamp() - interval '1 day';
 
-  delete from pm_strength.lesson_sets l
-  where l.id in (
-    select o.id from pm_strength.lesson_sets o
-    where o.set_id in (select pm_strength.dead_sets('lessons'))
-    limit page_size
-  );
+  update pm_strength.sets d
+  set state = 'dropped', dropped_at = clock_timestamp()
+  from (
+    select s.id from pm_strength.sets s
+    where (s.state = 'staging' and not exists (
+      select from public.learning_runs r where r.id = s.run_id and r.status = 'running'
+    )) or (s.state = 'kept' and exists (
+      select from pm_strength.sets n
+      where n.module = s.module and n.kind = s.kind and n.state = 'kept'
+        and (n.replaced_at, n.id) > (s.replaced_at, s.id)
+    ))
+    for update of s skip locked
+  ) old
+  where d.id = old.id;
+end
+$$;
+comment on function pm_strength.drop_sets() is 'Drops the sets that no reader asks for.';
+revoke execute on function pm_strength.drop_sets() from public, anon, authenticated;
+grant execute on function pm_strength.drop_sets() to service_role;
+
+create function public.pm_strength_purge_sets(page_size integer) returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+  dropped bigint[];
+  removed bigint;
+  more bigint;
+begin
+  perform pm_strength.drop_sets();
+  select array_agg(s.id) into dropped from pm_strength.sets s where s.state = 'dropped' and s.emptied_at is null;
+
+  delete from pm_strength.lessons d
+  where d.id in (select l.id from pm_strength.lessons l where l.set_id = any (dropped) limit page_size);
   get diagnostics removed = row_count;
-  delete from pm_strength.override_sets d
-  where d.id in (
-    select o.id from pm_strength.override_sets o
-    where o.set_id in (select pm_strength.dead_sets('overrides'))
-    limit page_size
-  );
+  delete from pm_strength.overrides d
+  where d.id in (select o.id from pm_strength.overrides o where o.set_id = any (dropped) limit page_size);
   get diagnostics more = row_count;
   if removed + more = 0 then
-    delete from pm_strength.staged_rows s
-    where s.set_id in (select pm_strength.dead_sets('lessons'))
-      and s.set_id in (select pm_strength.dead_sets('overrides'));
+    update pm_strength.sets s set emptied_at = clock_timestamp() where s.id = any (dropped);
   end if;
   return removed + more;
 end
 $$;
 comment on function public.pm_strength_purge_sets(integer) is
-  'Removes up to page_size rows of each kind that no reader can see; call until it returns 0.';
+  'Drops the sets that no reader asks for, and removes up to page_size rows of each kind; call until it returns 0.';
 revoke execute on function public.pm_strength_purge_sets(integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_purge_sets(integer) to service_role;
-
-create function pm_strength.dead_sets(kind text) returns setof bigint
-language sql stable
-set search_path = ''
-as $$
-  select s.set_id from pm_strength.staged_rows s
-  where not exists (select from public.learning_runs r where r.id = s.set_id and r.status = 'running')
-    and not exists (
-      select from pm_strength.live_sets l
-      where l.kind = dead_sets.kind and s.set_id in (l.set_id, l.previous_set_id)
-    )
-  union
-  -- set 0: rows written by hand before the first run
-  select 0 where not exists (
-    select from pm_strength.live_sets l
-    where l.kind = dead_sets.kind and 0 in (l.set_id, l.previous_set_id)
-  )
-$$;
-comment on function pm_strength.dead_sets(text) is 'The sets whose rows no reader can see.';
-revoke execute on function pm_strength.dead_sets(text) from public, anon, authenticated;
-grant execute on function pm_strength.dead_sets(text) to service_role;

@@ -104,7 +104,7 @@ revoke execute on function public.pm_strength_archive(text, bigint[]) from publi
 grant execute on function public.pm_strength_archive(text, bigint[]) to service_role;
 
 -- One open dead letter a subject: putting it there again renews the reason.
-create function pm_strength.bury(
+create function pm_strength.dead_letter(
   queue text, strand_id text, job text, code text, reason text, message jsonb
 ) returns void
 language sql
@@ -117,10 +117,10 @@ as $$
   ) where requeued_at is null and resolved_at is null
   do update set code = excluded.code, reason = excluded.reason, created_at = now()
 $$;
-comment on function pm_strength.bury(text, text, text, text, text, jsonb) is
+comment on function pm_strength.dead_letter(text, text, text, text, text, jsonb) is
   'Writes or renews the open dead letter of a strand or job.';
-revoke execute on function pm_strength.bury(text, text, text, text, text, jsonb) from public, anon, authenticated;
-grant execute on function pm_strength.bury(text, text, text, text, text, jsonb) to service_role;
+revoke execute on function pm_strength.dead_letter(text, text, text, text, text, jsonb) from public, anon, authenticated;
+grant execute on function pm_strength.dead_letter(text, text, text, text, text, jsonb) to service_role;
 
 create function public.pm_strength_dead_letter(queue text, msg_id bigint, reason text) returns boolean
 language plpgsql security definer
@@ -134,7 +134,7 @@ begin
   execute format('select q.message from pgmq.%I q where q.msg_id = $1', 'q_' || queue)
   into strict body using msg_id;
   subject := case when jsonb_typeof(body -> 'strand_id') = 'string' then body ->> 'strand_id' end;
-  perform pm_strength.bury(
+  perform pm_strength.dead_letter(
     queue, subject, case when subject is null then coalesce(body ->> 'job', '?') end,
     'failed', reason, coalesce(body, 'null')
   );

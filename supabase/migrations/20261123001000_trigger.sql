@@ -16,6 +16,7 @@ set jit = off
 as $$
 declare
   has_seconds constant double precision := extract(epoch from current_setting('statement_timeout')::interval);
+  modules constant text[] := pm_strength.modules();
   messages jsonb[];
 begin
   if has_seconds > 0 and has_seconds < 0.4 then
@@ -24,14 +25,14 @@ begin
   if tg_op = 'INSERT' then
     select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
     from new_strands s
-    where s.kind::text = 'position_closed' and s.module::text = 'pm';
+    where s.kind::text = 'position_closed' and s.module::text = any (modules);
   else
     select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
     from new_strands s
-    where s.kind::text = 'position_closed' and s.module::text = 'pm'
+    where s.kind::text = 'position_closed' and s.module::text = any (modules)
       and not exists (
         select from old_strands o
-        where o.id = s.id and o.kind::text = 'position_closed' and o.module::text = 'pm'
+        where o.id = s.id and o.kind::text = 'position_closed' and o.module::text = any (modules)
       );
   end if;
   if messages is not null then

@@ -1,6 +1,6 @@
 -- Capture: messages are claimed, all that their trades have is read, and one transaction finishes them.
 
--- Waits on the server until messages are due, and leases them: [{msg_id, read_ct, message}]. Reading what they are
+-- Waits on the server until messages are due, and leases them: [{msg_id, message}]. Reading what they are
 -- about is a call of its own, so that one that cannot be read is known by its message and set aside alone.
 -- SECURITY DEFINER: reads the queue.
 create function public.pm_strength_claim_trades(
@@ -13,11 +13,11 @@ declare
   messages json;
 begin
   if wait_seconds > 0 then
-    select json_agg(json_build_object('msg_id', m.msg_id, 'read_ct', m.read_ct, 'message', m.message) order by m.msg_id)
+    select json_agg(json_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
     into messages
     from pgmq.read_with_poll('pm_strength_trades', visibility_seconds, batch_size, wait_seconds, 100) m;
   else
-    select json_agg(json_build_object('msg_id', m.msg_id, 'read_ct', m.read_ct, 'message', m.message) order by m.msg_id)
+    select json_agg(json_build_object('msg_id', m.msg_id, 'message', m.message) order by m.msg_id)
     into messages
     from pgmq.read('pm_strength_trades', visibility_seconds, batch_size) m;
   end if;
@@ -25,7 +25,7 @@ begin
 end
 $$;
 comment on function public.pm_strength_claim_trades(integer, integer, integer) is
-  'Leases messages that are due: [{msg_id, read_ct, message}], after waiting for some up to wait_seconds.';
+  'Leases messages that are due: [{msg_id, message}], after waiting for some up to wait_seconds.';
 revoke execute on function public.pm_strength_claim_trades(integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_claim_trades(integer, integer, integer) to service_role;
 
@@ -50,6 +50,7 @@ set plan_cache_mode = force_custom_plan
 set lock_timeout = '1500ms'
 as $$
 declare
+  modules constant text[] := pm_strength.modules();
   reach bigint;
   keys text[];
   places bigint[];
@@ -105,7 +106,7 @@ begin
   ), once as materialized (
     select distinct on (f.created_at, f.native_id) f.*
     from looked_up f
-    where f.kind = 'pm_action' or f.module = 'pm'
+    where f.kind = 'pm_action' or f.module = any (modules)
     order by f.created_at, f.native_id, f.place
   ), on_disk as (
     select coalesce(max(t.place) filter (where t.total <= max_bytes), 1) as reach
@@ -115,31 +116,40 @@ begin
       left join (select place, sum(bytes) as bytes from once group by place) o on o.place = n.place
     ) t
   ), written as materialized (
-    select o.id, o.native_id, o.kind, o.module, o.trade_id, o.created_at, o.place, case
-      when not o.short_object and d.doc ->> 'too_long' is not null then null
-      when o.short_object or d.doc is not null then
-        case o.kind
-          when 'position_closed' then json_build_object(
-            'trade_id', d.doc -> 'trade_id', 'trade_summary', d.doc -> 'trade_summary',
-            'entry_context', d.doc -> 'entry_context'
-          )
-          else json_build_object(
-            'trade_id', d.doc -> 'trade_id', 'pattern_key', d.doc -> 'pattern_key',
-            'action_category', d.doc -> 'action_category', 'scope', case
-              -- without both it makes no event, and its scope may be as long as it likes
-              when d.doc ->> 'pattern_key' is not null and d.doc ->> 'action_category' is not null
-                then d.doc -> 'scope'
-            end
-          )
-        end::text
-      else coalesce(to_json(left(o.content #>> '{}', 60))::text, 'null')
-    end as content
+    select o.id, o.native_id, o.kind, o.module, o.trade_id, o.created_at, o.place,
+      -- with what surrounds the three fields a text may be a little longer than they are
+      case when octet_length(w.content) <= 1048576 or (octet_length(w.content) <= 1064960 and (
+        select sum(octet_length(f.field::text)) <= 1048576
+        from (values (d.doc -> 'trade_summary'), (d.doc -> 'entry_context'), (d.doc -> 'scope')) f (field)
+      )) then w.content end as content
     from once o
     cross join on_disk
     cross join lateral (
       select case when o.short_object then o.content else pm_strength.needed(o.content) end as doc
       offset 0
     ) d
+    cross join lateral (
+      select case
+        when not o.short_object and d.doc ->> 'too_long' is not null then null
+        when o.short_object or d.doc is not null then
+          case o.kind
+            when 'position_closed' then json_build_object(
+              'trade_id', d.doc -> 'trade_id', 'trade_summary', d.doc -> 'trade_summary',
+              'entry_context', d.doc -> 'entry_context'
+            )
+            else json_build_object(
+              'trade_id', d.doc -> 'trade_id', 'pattern_key', d.doc -> 'pattern_key',
+              'action_category', d.doc -> 'action_category', 'scope', case
+                -- without both it makes no event, and its scope may be as long as it likes
+                when d.doc ->> 'pattern_key' is not null and d.doc ->> 'action_category' is not null
+                  then d.doc -> 'scope'
+              end
+            )
+          end::text
+        else coalesce(to_json(left(o.content #>> '{}', 60))::text, 'null')
+      end as content
+      offset 0
+    ) w
     where o.place <= on_disk.reach
   ), as_text as (
     select coalesce(max(t.place) filter (where t.total <= max_bytes), 1) as reach
@@ -148,7 +158,7 @@ begin
       from on_disk
       cross join lateral generate_series(1, on_disk.reach) n (place)
       left join (
-        select place, sum(least(octet_length(content), 1048576)) as bytes from written group by place
+        select place, sum(octet_length(content)) as bytes from written group by place
       ) w on w.place = n.place
     ) t
   )
@@ -157,7 +167,7 @@ begin
     'strands', (
       select coalesce(json_agg(json_build_object(
         'id', w.id, 'kind', w.kind, 'module', w.module, 'trade_id', w.trade_id, 'created_at', w.created_at,
-        'content', case when octet_length(w.content) <= 1048576 then w.content end
+        'content', w.content
       ) order by w.created_at, w.native_id), '[]')
       from written w
       where w.place <= (select a.reach from as_text a)
@@ -168,7 +178,8 @@ begin
         select e.trade_id, array_agg(e.strand_id) as strand_ids,
           (array_agg(jsonb_build_object(
             'rr', e.rr, 'pnl_usd', e.pnl_usd, 'rpnl_pct', e.rpnl_pct, 'trimmed', e.trimmed,
-            'reached_s3', e.reached_s3, 'timestamp', e."timestamp", 'closed_by', e.closed_by
+            'reached_s3', e.reached_s3, 'timestamp', e."timestamp", 'closed_by', e.closed_by,
+            'module', e.module
           ) order by e.id))[1] as outcome
         from unnest(keys::uuid[], places) k (id, place)
         cross join lateral (
@@ -255,10 +266,10 @@ begin
     order by k.trade_id, k.id
   ), added as (
     insert into public.pattern_trade_events (
-      strand_id, trade_id, pattern_key, action_category, scope, rr, pnl_usd, rpnl_pct, trimmed,
+      strand_id, trade_id, module, pattern_key, action_category, scope, rr, pnl_usd, rpnl_pct, trimmed,
       reached_s3, "timestamp", closed_by
     )
-    select e.strand_id, e.trade_id, e.pattern_key, e.action_category, e.scope,
+    select e.strand_id, e.trade_id, coalesce(known.module, e.module, 'pm'), e.pattern_key, e.action_category, e.scope,
       coalesce(known.rr, e.rr),
       case when known.id is null then e.pnl_usd else known.pnl_usd end,
       case when known.id is null then e.rpnl_pct else known.rpnl_pct end,
@@ -267,7 +278,7 @@ begin
       coalesce(known."timestamp", e."timestamp"),
       case when known.id is null then e.closed_by else known.closed_by end
     from jsonb_to_recordset(events) e (
-      strand_id text, trade_id uuid, pattern_key text, action_category text, scope jsonb,
+      strand_id text, trade_id uuid, module text, pattern_key text, action_category text, scope jsonb,
       rr double precision, pnl_usd double precision, rpnl_pct double precision, trimmed boolean,
       reached_s3 boolean, "timestamp" timestamptz, closed_by text
     )
@@ -290,7 +301,7 @@ begin
     select d.strand_id, d.code, d.reason, d.message
     from jsonb_to_recordset(dead) d (strand_id text, code text, reason text, message jsonb)
   loop
-    perform pm_strength.bury(
+    perform pm_strength.dead_letter(
       'pm_strength_trades', letter.strand_id, null, letter.code, letter.reason, letter.message
     );
   end loop;

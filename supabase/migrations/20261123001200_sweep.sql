@@ -56,6 +56,7 @@ set lock_timeout = '1500ms'
 as $$
 declare
   max_bytes constant bigint := 8388608;
+  modules constant text[] := pm_strength.modules();
   last_id text;
   missed text[];
 begin
@@ -115,7 +116,7 @@ begin
     select o.id, o.key from open_page o
     where case
       when pm_strength_sweep.kind = 'position_closed' then case
-        when o.module is distinct from 'pm' or o.has_events then false
+        when o.module is null or o.module <> all (modules) or o.has_events then false
         when o.dead is null then true
         else o.dead = 'no_actions' and pm_strength.has_new_action(o.key)
       end
@@ -167,7 +168,7 @@ begin
   if (weight ->> 'bytes')::bigint <= 8388608 then
     return null;
   end if;
-  perform pm_strength.bury(
+  perform pm_strength.dead_letter(
     'pm_strength_trades', next_id, null, 'failed',
     format(
       'trade: expected strands that the sweep can look at in one call, got %s with %s MB on disk',

@@ -35,35 +35,41 @@ from (
     ('materialize', interval '1 hour', interval '10 minutes')
 ) s (job, every, past);
 
--- Puts a job on the queue. One of the same kind that still waits is replaced: after an outage of
+-- Puts a job on the queue. One of the same kind and module that still waits is replaced: after an outage of
 -- the workers there is one to do, not one for every hour missed. Two that ask for the same job at once
--- get one: both take the lock, which is held for a few statements. SECURITY DEFINER: writes the queue.
-create function public.pm_strength_enqueue_job(job text, slot timestamptz default null) returns bigint
+-- get one: both take the lock, which is held for a few statements. A sweep is for all modules at once.
+-- SECURITY DEFINER: writes the queue.
+create function public.pm_strength_enqueue_job(
+  job text, slot timestamptz default null, module text default 'pm'
+) returns bigint
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
+  of_module constant text := case when job <> 'sweep' then module end;
   sent bigint;
 begin
   if job is null or job not in ('sweep', 'mine', 'materialize') then
     raise invalid_parameter_value using
       message = format('job: expected sweep, mine or materialize, got %s', job);
   end if;
+  perform pm_strength.assert_module(module);
   perform pg_advisory_xact_lock(hashtext('pm_strength.jobs'));
   perform pgmq.archive('pm_strength_jobs', q.msg_id)
   from pgmq.q_pm_strength_jobs q
-  where q.message ->> 'job' = pm_strength_enqueue_job.job and q.vt <= clock_timestamp();
+  where q.message ->> 'job' = pm_strength_enqueue_job.job and q.vt <= clock_timestamp()
+    and q.message ->> 'module' is not distinct from of_module;
   select id into sent
   from pgmq.send(
-    'pm_strength_jobs', jsonb_build_object('job', job, 'module', 'pm', 'slot', slot)
+    'pm_strength_jobs', jsonb_build_object('job', job, 'module', of_module, 'slot', slot)
   ) id;
   return sent;
 end
 $$;
-comment on function public.pm_strength_enqueue_job(text, timestamptz) is
-  'Queues a sweep, mine or materialize job, in place of one that still waits; returns its message.';
-revoke execute on function public.pm_strength_enqueue_job(text, timestamptz) from public, anon, authenticated;
-grant execute on function public.pm_strength_enqueue_job(text, timestamptz) to service_role;
+comment on function public.pm_strength_enqueue_job(text, timestamptz, text) is
+  'Queues a sweep, or a mine or materialize job of a module, in place of one that still waits; returns its message.';
+revoke execute on function public.pm_strength_enqueue_job(text, timestamptz, text) from public, anon, authenticated;
+grant execute on function public.pm_strength_enqueue_job(text, timestamptz, text) to service_role;
 
 -- Any number of workers and crons may call this at once: the update of a job's row is the claim. Jobs
 -- that are due at once are queued in the order in which they build on each other.
@@ -84,22 +90,24 @@ begin
       where s.last_slot < pm_strength.slot(s.every, s.past, at)
       returning s.job, s.last_slot
     )
-    select c.job, c.last_slot from claimed c
-    order by array_position(array['sweep', 'mine', 'materialize'], c.job)
+    select c.job, c.last_slot, m.module
+    from claimed c
+    join unnest(pm_strength.modules()) m (module) on c.job <> 'sweep' or m.module = 'pm'
+    order by array_position(array['sweep', 'mine', 'materialize'], c.job), m.module
   loop
-    perform public.pm_strength_enqueue_job(due.job, due.last_slot);
+    perform public.pm_strength_enqueue_job(due.job, due.last_slot, due.module);
     queued := queued + 1;
   end loop;
   return queued;
 end
 $$;
 comment on function public.pm_strength_enqueue_due(timestamptz) is
-  'Queues the newest slot of every job that is due and not queued yet; returns how many.';
+  'Queues the newest slot of every job that is due and not queued yet, for each module; returns how many.';
 revoke execute on function public.pm_strength_enqueue_due(timestamptz) from public, anon, authenticated;
 grant execute on function public.pm_strength_enqueue_due(timestamptz) to service_role;
 
 -- The worker's look at the schedule and at its queue, in one call. A materialization waits for the
--- mining that was queued before it, also where another worker is at that: it would publish the
+-- module's mining that was queued before it, also where another worker is at that: it would publish the
 -- overrides of the run before, and the new ones an hour later. SECURITY DEFINER: reads the queue.
 create function public.pm_strength_read_job(visibility_seconds integer) returns jsonb
 language plpgsql security definer
@@ -114,7 +122,8 @@ begin
   from pgmq.q_pm_strength_jobs q
   where q.vt <= clock_timestamp()
     and not (q.message ->> 'job' = 'materialize' and exists (
-      select from pgmq.q_pm_strength_jobs m where m.message ->> 'job' = 'mine' and m.msg_id < q.msg_id
+      select from pgmq.q_pm_strength_jobs m
+      where m.message ->> 'job' = 'mine' and m.message -> 'module' = q.message -> 'module' and m.msg_id < q.msg_id
     ))
   order by q.msg_id
   limit 1;

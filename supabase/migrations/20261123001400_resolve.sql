@@ -7,7 +7,7 @@
 -- many dimensions is compared with the whole group. The settings keep it on the index, by one plan,
 -- whatever the statistics say.
 create function pm_strength.resolve_one(
-  live pm_strength.live_sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
+  live pm_strength.sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
   match_limit integer
 ) returns jsonb
 language plpgsql stable
@@ -19,7 +19,9 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   alpha constant double precision := (settings ->> 'specificity_alpha')::double precision;
-  bits constant bigint := pm_strength.group_bits(live.set_id, pattern_key, action_category);
+  -- before the first set nothing holds: no set has the number 0
+  set_asked constant bigint := coalesce(live.id, 0);
+  bits constant bigint := pm_strength.group_bits(set_asked, pattern_key, action_category);
   context jsonb;
   terms bigint[];
   too_large boolean;
@@ -59,13 +61,13 @@ begin
     from (
       -- found by its bits alone: the "offset" keeps the planner from another index, which it would take
       -- while its statistics know nothing of a new set
-      select s.* from (select i.* from pm_strength.override_sets i where i.lead = any (leads) offset 0) s
-      where s.set_id = live.set_id
+      select s.* from (select i.* from pm_strength.overrides i where i.lead = any (leads) offset 0) s
+      where s.set_id = set_asked
         and s.pattern_key = resolve_one.pattern_key
         and s.action_category = resolve_one.action_category
       union all
-      select s.* from pm_strength.override_sets s
-      where s.set_id = live.set_id
+      select s.* from pm_strength.overrides s
+      where s.set_id = set_asked
         and s.pattern_key = resolve_one.pattern_key
         and s.action_category = resolve_one.action_category
         and leads is null
@@ -91,11 +93,7 @@ begin
   into strict found
   from matched m;
 
-  as_of := live.published_at;
-  if as_of is null then
-    -- rows written by hand before the first materialization are as old as the newest of them
-    select max(o.last_updated_at) into as_of from pm_strength.override_sets o where o.set_id = 0;
-  end if;
+  as_of := pm_strength.as_of(live);
   raw := case settings ->> 'strategy'
     when 'most_specific' then found.most_specific
     else found.weighted / nullif(found.weight, 0)
@@ -121,42 +119,42 @@ begin
     'reason', reason,
     'matched', found.count,
     'matches', coalesce(found.heaviest, '[]'),
-    'run_id', live.run_id,
-    'as_of', as_of
+    'run_id', live.mining_run_id,
+    'as_of', as_of,
+    'strategy', settings ->> 'strategy'
   );
 end
 $$;
-comment on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer) is
+comment on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer) is
   'The multiplier for one request against a set, with its reason and its heaviest matches.';
-revoke execute on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer)
+revoke execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer)
   from public, anon;
-grant execute on function pm_strength.resolve_one(pm_strength.live_sets, jsonb, text, text, jsonb, integer)
+grant execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer)
   to authenticated, service_role;
 
 create function public.resolve_pm_strength(
-  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20
+  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20,
+  module text default 'pm'
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
-declare
-  live pm_strength.live_sets;
 begin
   perform pm_strength.require_reader();
-  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
   return pm_strength.resolve_one(
-    live, pm_strength.effective_settings('pm'), pattern_key, action_category, scope, match_limit
+    pm_strength.live_set(module, 'overrides'), pm_strength.effective_settings(module), pattern_key,
+    action_category, scope, match_limit
   );
 end
 $$;
-comment on function public.resolve_pm_strength(text, text, jsonb, integer) is
+comment on function public.resolve_pm_strength(text, text, jsonb, integer, text) is
   'The multiplier for an action in a scope, with the reason and the match_limit heaviest matches (null: all).';
-revoke execute on function public.resolve_pm_strength(text, text, jsonb, integer) from public, anon;
-grant execute on function public.resolve_pm_strength(text, text, jsonb, integer) to authenticated, service_role;
+revoke execute on function public.resolve_pm_strength(text, text, jsonb, integer, text) from public, anon;
+grant execute on function public.resolve_pm_strength(text, text, jsonb, integer, text) to authenticated, service_role;
 
--- A request of a batch may name its own strategy, as the sizing function lets a bot do. And a caller may
--- set the time after which a batch ends early: it asks again for the rest, where 1,000 requests against
--- a hundred thousand overrides would be cut at 8 s, and none of them answered.
+-- A request of a batch may name its own module and strategy, as the sizing function lets a bot do. A caller
+-- may set the time after which a batch ends early, and then ask again for the rest: 1,000 requests against a
+-- hundred thousand overrides would be cut at 8 s, and none of them answered.
 create function public.resolve_pm_strength_batch(
   requests jsonb, match_limit integer default 0, budget_ms integer default null
 ) returns jsonb
@@ -165,33 +163,49 @@ set search_path = ''
 as $$
 declare
   ends_at constant timestamptz := clock_timestamp() + budget_ms * interval '1 millisecond';
-  live pm_strength.live_sets;
-  settings constant jsonb := pm_strength.effective_settings('pm');
-  request jsonb;
+  live pm_strength.sets;
+  settings jsonb;
+  asked record;
+  module text;
   strategy jsonb;
   answers jsonb[] := array[]::jsonb[];
 begin
   perform pm_strength.require_reader();
   if jsonb_typeof(requests) is distinct from 'array' then
     raise invalid_parameter_value using
-      message = 'requests: expected an array of {pattern_key, action_category, scope, strategy?}';
+      message = 'requests: expected an array of {pattern_key, action_category, scope, strategy?, module?}';
   end if;
   if jsonb_array_length(requests) > 1000 then
     raise invalid_parameter_value using
       message = format('requests: expected at most 1000, got %s', jsonb_array_length(requests));
   end if;
-  select * into strict live from pm_strength.live_sets s where s.kind = 'overrides';
-  for request in select r.value from jsonb_array_elements(requests) with ordinality r (value, place) order by r.place loop
-    strategy := coalesce(nullif(request -> 'strategy', 'null'), settings -> 'strategy');
+  for asked in
+    select
+      -- what is not a text is bad_input, as no key is
+      case when jsonb_typeof(r.value -> 'pattern_key') = 'string' then r.value ->> 'pattern_key' end as pattern_key,
+      case when jsonb_typeof(r.value -> 'action_category') = 'string' then r.value ->> 'action_category' end
+        as action_category,
+      r.value -> 'scope' as scope,
+      nullif(r.value -> 'strategy', 'null') as strategy,
+      coalesce(nullif(r.value -> 'module', 'null'), '"pm"') as module
+    from jsonb_array_elements(requests) with ordinality r (value, place)
+    order by r.place
+  loop
+    if module is null or asked.module #>> '{}' is distinct from module then
+      module := asked.module #>> '{}';
+      live := pm_strength.live_set(module, 'overrides');
+      settings := pm_strength.effective_settings(module);
+    end if;
+    strategy := coalesce(asked.strategy, settings -> 'strategy');
+    if strategy not in ('"blend"', '"most_specific"') then
+      strategy := 'null';
+      asked.pattern_key := null;
+    elsif jsonb_typeof(asked.module) <> 'string' then
+      asked.pattern_key := null;
+    end if;
     answers := answers || pm_strength.resolve_one(
-      live, settings || jsonb_build_object('strategy', strategy),
-      -- without a key it is bad_input, and so it is with a strategy that there is none of
-      case
-        when jsonb_typeof(request -> 'pattern_key') = 'string' and strategy in ('"blend"', '"most_specific"')
-          then request ->> 'pattern_key'
-      end,
-      case when jsonb_typeof(request -> 'action_category') = 'string' then request ->> 'action_category' end,
-      request -> 'scope', match_limit
+      live, settings || jsonb_build_object('strategy', strategy), asked.pattern_key, asked.action_category,
+      asked.scope, match_limit
     );
     exit when clock_timestamp() > ends_at;
   end loop;
@@ -199,6 +213,6 @@ begin
 end
 $$;
 comment on function public.resolve_pm_strength_batch(jsonb, integer, integer) is
-  'Up to 1000 requests {pattern_key, action_category, scope, strategy?}, answered in their order from one set; with budget_ms, the first of them that so much time is enough for.';
+  'Answers up to 1000 requests {pattern_key, action_category, scope, strategy?, module?} in their order, from one snapshot. With budget_ms it stops after that time and answers the first ones alone.';
 revoke execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) from public, anon;
 grant execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) to authenticated, service_role;

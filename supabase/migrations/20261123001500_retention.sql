@@ -30,8 +30,8 @@ comment on function pm_strength.kept_since(text) is 'Before when something is to
 revoke execute on function pm_strength.kept_since(text) from public, anon, authenticated;
 grant execute on function pm_strength.kept_since(text) to service_role;
 
--- SECURITY DEFINER: the archives are pgmq's. A run stays while a set of its is there, or a run that
--- started from it.
+-- SECURITY DEFINER: the archives are pgmq's. A run stays while a set of it is there, or a run that started
+-- from it.
 create function public.pm_strength_prune(page_size integer) returns bigint
 language plpgsql security definer
 set search_path = ''
@@ -60,15 +60,19 @@ begin
   get diagnostics gone = row_count;
   removed := removed + gone;
 
+  delete from pm_strength.sets d
+  where d.id in (
+    select o.id from pm_strength.sets o where o.emptied_at < pm_strength.kept_since('runs') limit page_size
+  );
+  get diagnostics gone = row_count;
+  removed := removed + gone;
+
   delete from public.learning_runs r
   where r.id in (
     select o.id from public.learning_runs o
     where o.status <> 'running' and o.finished_at < pm_strength.kept_since('runs')
       and not exists (select from public.learning_runs m where m.source_run_id = o.id)
-      and not exists (select from pm_strength.staged_rows s where s.set_id = o.id)
-      and not exists (
-        select from pm_strength.live_sets l where o.id in (l.set_id, l.run_id, l.previous_set_id)
-      )
+      and not exists (select from pm_strength.sets s where o.id in (s.run_id, s.mining_run_id))
     limit page_size
   );
   get diagnostics gone = row_count;

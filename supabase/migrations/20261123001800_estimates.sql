@@ -10,8 +10,8 @@ begin
     select a.attrelid::regclass as name, a.attname
     from pg_catalog.pg_attribute a
     where a.attrelid in (
-        'pm_strength.lesson_sets'::regclass, 'pm_strength.override_sets'::regclass,
-        'pm_strength.live_sets'::regclass, 'public.learning_runs'::regclass, 'public.learning_settings'::regclass
+        'pm_strength.lessons'::regclass, 'pm_strength.overrides'::regclass,
+        'pm_strength.sets'::regclass, 'public.learning_runs'::regclass, 'public.learning_settings'::regclass
       )
       and a.attnum > 0 and not a.attisdropped and a.attname <> 'set_id'
   loop

@@ -97,11 +97,15 @@ def import_seconds() -> float:
 
 def fill(db: psycopg.Connection[Any], rows: list[Row]) -> None:
     """Put overrides where a materialization puts them."""
-    db.execute("truncate pm_strength.override_sets")
+    db.execute("truncate pm_strength.overrides, pm_strength.sets")
+    db.execute(
+        "insert into pm_strength.sets (id, kind, state, published_at) overriding system value "
+        "values (1000000, 'overrides', 'live', now())"
+    )
     with (
         db.cursor() as cursor,
         cursor.copy(
-            "copy pm_strength.override_sets (set_id, pattern_key, action_category, scope_subset, multiplier, "
+            "copy pm_strength.overrides (set_id, pattern_key, action_category, scope_subset, multiplier, "
             "confidence_score) from stdin"
         ) as copy,
     ):
@@ -111,7 +115,7 @@ def fill(db: psycopg.Connection[Any], rows: list[Row]) -> None:
             )
             copy.write_row(
                 (
-                    0,
+                    1_000_000,
                     row["pattern_key"],
                     row["action_category"],
                     subset,
@@ -119,7 +123,7 @@ def fill(db: psycopg.Connection[Any], rows: list[Row]) -> None:
                     row["confidence_score"],
                 )
             )
-    db.execute("analyze pm_strength.override_sets")
+    db.execute("analyze pm_strength.overrides")
 
 
 def main() -> int:

@@ -190,7 +190,7 @@ def test_runs_side_by_side_publish_in_order_and_once(
     assert published, ends
     assert published == sorted(published), "an older run went live over a newer one"
     assert {str(row[1]) for row in runs} <= {"succeeded", "superseded"}
-    live = db.execute("select set_id from pm_strength.live_sets where kind = 'lessons'").fetchone()
+    live = db.execute("select run_id from pm_strength.live_set('pm', 'lessons')").fetchone()
     assert live == (published[-1],)
     counted = db.execute("select count(*), count(distinct run_id) from learning_lessons").fetchone()
     stated = db.execute("select lessons from learning_runs where id = %s", (published[-1],)).fetchone()

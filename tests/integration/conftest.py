@@ -51,10 +51,10 @@ def clean(db: Database) -> None:
     """An empty project: no strands, nothing learned, nothing queued, default settings."""
     db.execute(
         """
-        truncate public.ad_strands, public.pattern_trade_events, pm_strength.lesson_sets,
-          pm_strength.override_sets, pm_strength.staged_rows, public.pm_dead_letters restart identity;
-        update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+        truncate public.ad_strands, public.pattern_trade_events, pm_strength.lessons, pm_strength.overrides,
+          pm_strength.sets, public.pm_dead_letters restart identity;
         delete from public.learning_runs;
+        delete from public.learning_settings where module <> 'pm';
         update public.learning_settings set settings = '{}';
         update pm_strength.schedule set last_slot = pm_strength.slot(every, past, now());
         """

@@ -127,4 +127,4 @@ def test_a_whole_number_that_not_every_reader_holds_is_bad_input(
         "insert into pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score) "
         "values ('p', 'entry', %s::jsonb, 1.5, 0.5)"
     )
-    assert "override_sets_numbers" in (refused(db, insert, f'{{"rank": {number}}}') or "")
+    assert "overrides_numbers" in (refused(db, insert, f'{{"rank": {number}}}') or "")

@@ -47,7 +47,7 @@ def action(trade_id: str) -> dict[str, Any]:
         "lock table pgmq.q_pm_strength_trades in share mode",
         "lock table pgmq.meta in access exclusive mode",
         "lock table pgmq.q_pm_strength_trades, pgmq.a_pm_strength_trades, pm_dead_letters, "
-        "pattern_trade_events, learning_runs, pm_strength.live_sets in access exclusive mode",
+        "pattern_trade_events, learning_runs, pm_strength.sets in access exclusive mode",
     ],
 )
 def test_a_strand_is_stored_and_learned_from_under_every_lock(

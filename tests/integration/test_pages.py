@@ -71,7 +71,7 @@ def test_the_whole_loop_in_small_pages(
         assert number(db, "select count(*) from learning_lessons where status = 'retired'") == lessons
     learning.materialize(store)
     learning.materialize(store)
-    for table, sets in (("lesson_sets", 2), ("override_sets", 0)):
+    for table, sets in (("lessons", 2), ("overrides", 0)):
         assert number(db, f"select count(distinct set_id) from pm_strength.{table}") == sets, (
             "older sets are gone"
         )

@@ -133,12 +133,12 @@ def test_estimates_tell_nobody_what_is_there(
         values = "1.5, 0.5" if table == "override" else "40, '{}'"
         columns = "multiplier, confidence_score" if table == "override" else "n, stats"
         db.execute(
-            f"insert into pm_strength.{table}_sets "
+            f"insert into pm_strength.{table}s "
             f"(set_id, pattern_key, action_category, scope_subset, {columns}) "
             f"select 0, 'p' || n % 5, 'entry', jsonb_build_object('rank', n), {values} "
             f"from generate_series(1, {rows}) n".encode()
         )
-        db.execute(f"vacuum analyze pm_strength.{table}_sets".encode())
+        db.execute(f"vacuum analyze pm_strength.{table}s".encode())
     db.execute(
         "insert into learning_runs (kind, status, finished_at, settings) "
         "select 'mine', 'succeeded', now(), '{}' from generate_series(1, 500)"

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 from pm_strength.errors import SupersededRunError
-from pm_strength.project.connection import Connection
+from pm_strength.project import store as store_module
 from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
+from pm_strength.settings import LearningSettings
 from tests.support import strands
 
 from .conftest import Database, Drain
@@ -104,10 +105,10 @@ def test_a_run_that_breaks_while_it_publishes_leaves_what_was_there(
 
     learning.mine(learned)
     learning.materialize(learned)
-    for table in ("lesson_sets", "override_sets", "staged_rows"):
+    for table in ("lessons", "overrides"):
         staged = db.execute(
-            f"select count(*) from pm_strength.{table} t where not exists ("
-            "select from pm_strength.live_sets s where t.set_id in (s.set_id, s.previous_set_id))".encode()
+            f"select count(*) from pm_strength.{table} t "
+            "join pm_strength.sets s on s.id = t.set_id where s.state not in ('live', 'kept')".encode()
         ).fetchone()
         assert staged == (0,), "what broken runs staged is gone"
 
@@ -137,55 +138,46 @@ def test_a_run_that_was_overtaken_says_so(learned: Store, monkeypatch: pytest.Mo
 
 
 def test_a_set_that_lost_rows_on_the_way_is_not_published(learned: Store) -> None:
-    run = learned.begin_run("pm", "materialize", {})
-    assert run is not None
-    before = learned.overrides()
-    with pytest.raises(Exception, match="staged"):
-        learned.publish_run(run["run_id"], 7, {"lessons": 7, "overrides": 7})
-    assert learned.overrides() == before
+    before = (learned.lessons(), learned.overrides())
+    for kind, error in (("mine", "staged 0 rows of 7"), ("materialize", "has not made the overrides")):
+        run = learned.begin_run("pm", kind, {})
+        assert run is not None
+        with pytest.raises(Exception, match=error):
+            learned.publish_run(run["run_id"], 7)
+    assert (learned.lessons(), learned.overrides()) == before
 
 
-def test_asking_again_does_nothing_twice(learned: Store) -> None:
-    """A write whose answer was lost is tried again: it must not count twice."""
-    run = learned.begin_run("pm", "materialize", {})
+def test_asking_again_does_nothing_twice(learned: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write whose answer was lost is tried again: it must neither count twice nor skip a page."""
+    before = [(row["pattern_key"], row["scope_subset"], row["multiplier"]) for row in learned.overrides()]
+    ask = learned._api.rpc_page
+
+    def twice(function: str, **params: Any) -> Any:
+        if function == "pm_strength_stage_overrides":
+            ask(function, **params)
+        return ask(function, **params)
+
+    monkeypatch.setattr(learned._api, "rpc_page", twice)
+    monkeypatch.setattr(store_module, "STAGE_PAGE", 7)
+    run = learned.begin_run("pm", "materialize", LearningSettings(n_min=4, edge_threshold=0).to_dict())
     assert run is not None
-    row = {
-        "pattern_key": "p",
-        "action_category": "entry",
-        "scope_subset": {},
-        "multiplier": 1.5,
-        "confidence_score": 0.5,
-        "decay_state": "stable",
-    }
-    learned.stage_overrides(run["run_id"], [row])
-    learned.stage_overrides(run["run_id"], [row])
-    summary = {"lessons": 1, "overrides": 1}
-    assert learned.publish_run(run["run_id"], 1, summary) == "published"
-    assert learned.publish_run(run["run_id"], 1, summary) == "published"
-    assert [found["multiplier"] for found in learned.overrides()] == [1.5]
+    pages = list(learned.stage_overrides(run["run_id"]))
+    assert len(pages) > 3
+    assert learned.publish_run(run["run_id"]) == "published"
+    assert learned.publish_run(run["run_id"]) == "published"
+    assert [
+        (row["pattern_key"], row["scope_subset"], row["multiplier"]) for row in learned.overrides()
+    ] == before
+    assert learned.runs(1)[0]["overrides"] == pages[-1]["overrides"] == len(before)
 
 
-def test_views_can_be_read_page_by_page_over_1000_rows(
-    store: Store, db: Database, connection: Connection
-) -> None:
-    run = store.begin_run("pm", "mine", {})
-    assert run is not None
-    assert store.publish_run(run["run_id"], 0, {"events": 0, "trades": 0, "lessons": 0}) == "published"
-    run = store.begin_run("pm", "materialize", {})
-    assert run is not None
-    rows = [
-        {
-            "pattern_key": "p",
-            "action_category": "entry",
-            "scope_subset": {"n": number},
-            "multiplier": 1.5,
-            "confidence_score": 0.5,
-            "decay_state": "stable",
-        }
-        for number in range(2500)
-    ]
-    store.stage_overrides(run["run_id"], rows)
-    store.publish_run(run["run_id"], 2500, {"lessons": 0, "overrides": 2500})
+def test_views_can_be_read_page_by_page_over_1000_rows(store: Store, db: Database) -> None:
+    db.execute(
+        """
+        insert into pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score)
+        select 'p', 'entry', jsonb_build_object('n', n), 1.5, 0.5 from generate_series(0, 2499) n
+        """
+    )
     assert [row["scope_subset"]["n"] for row in store.overrides()] == list(range(2500))
 
 

@@ -158,9 +158,7 @@ def test_it_reads_the_index_and_never_the_table(store: Store, db: Database) -> N
     """Whatever the statistics say: of tables that are empty, small, or full of other groups."""
     rng = random.Random(5)
     scope = json.dumps(requests(rng, 1)[0]["scope"])
-    seen = (
-        "select pg_stat_force_next_flush(), seq_scan from pg_stat_user_tables where relname = 'override_sets'"
-    )
+    seen = "select pg_stat_force_next_flush(), seq_scan from pg_stat_user_tables where relname = 'overrides'"
 
     def scans() -> int:
         db.execute("select pg_stat_force_next_flush()")
@@ -171,10 +169,10 @@ def test_it_reads_the_index_and_never_the_table(store: Store, db: Database) -> N
     for count in (0, 20, 2000):
         fill(db, overrides(rng, count))
         if count:
-            db.execute("analyze pm_strength.override_sets")
+            db.execute("analyze pm_strength.overrides")
         before = scans()
         for _ in range(3):
             db.execute("select public.resolve_pm_strength('p', 'entry', %s)", (scope,))
             db.execute("select public.resolve_pm_strength_batch(%s)", (json.dumps([{"pattern_key": "p"}]),))
         assert scans() == before
-        db.execute("truncate pm_strength.override_sets")
+        db.execute("truncate pm_strength.overrides")

@@ -84,7 +84,7 @@ def test_a_year_of_hourly_runs(store: Store, db: Database, drain: Drain, tidy: N
     learning.materialize(store)
     assert number(db, "select count(*) from learning_runs") <= 2 * (90 * 24 + 2) + 2
     assert number(db, "select count(*) from pgmq.a_pm_strength_jobs") <= 7 * 24 + 2
-    assert number(db, "select count(*) from pm_strength.staged_rows") <= 4
+    assert number(db, "select count(*) from pm_strength.sets") <= 4
     assert number(db, "select count(*) from learning_lessons") > 0
     assert number(db, "select count(*) from pm_overrides") > 0
 
@@ -104,7 +104,7 @@ def test_a_lesson_that_has_been_retired_for_long_goes(
     learning.mine(store)
     assert number(db, retired) == there, "retired lessons stay for a while"
     db.execute(
-        "update pm_strength.lesson_sets set updated_at = now() - interval '91 days' "
+        "update pm_strength.lessons set updated_at = now() - interval '91 days' "
         "where status = 'retired' and id % 2 = 0"
     )
     learning.mine(store)
@@ -134,7 +134,7 @@ def test_rewriting_lessons_keeps_tables_and_indexes_to_a_size(store: Store, db: 
         assert store.publish_run(run["run_id"], len(lessons), {"lessons": len(lessons)}) == "published"
         for _removed in store.purge_sets():
             pass
-        db.execute("vacuum pm_strength.lesson_sets")
-        sizes.append(number(db, "select pg_total_relation_size('pm_strength.lesson_sets')"))
-    assert number(db, "select count(distinct set_id) from pm_strength.lesson_sets") == 2
+        db.execute("vacuum pm_strength.lessons")
+        sizes.append(number(db, "select pg_total_relation_size('pm_strength.lessons')"))
+    assert number(db, "select count(distinct set_id) from pm_strength.lessons") == 2
     assert sizes[-1] <= 1.3 * sizes[3], sizes

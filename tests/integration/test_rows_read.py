@@ -46,18 +46,20 @@ insert into pm_dead_letters (queue, strand_id, code, reason, message, resolved_a
 select 'pm_strength_trades', 'lost ' || n, 'bad_strand', 'strand_id: lost', '{{}}',
   case when n % 2 = 0 then now() end
 from generate_series(1, {LETTERS}) n;
-insert into pm_strength.override_sets (
+insert into pm_strength.sets (id, kind, state, published_at) overriding system value
+values (1000000, 'overrides', 'live', now());
+insert into pm_strength.overrides (
   set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
 )
-select 0, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 1.1, 0.5
+select 1000000, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 1.1, 0.5
 from generate_series(1, {OVERRIDES}) n;
 select pgmq.purge_queue('pm_strength_trades');
 """
 EMPTY = """
-truncate ad_strands, pattern_trade_events, pm_dead_letters, pm_strength.override_sets;
+truncate ad_strands, pattern_trade_events, pm_dead_letters, pm_strength.overrides, pm_strength.sets;
 select pgmq.purge_queue('pm_strength_trades'), pgmq.purge_queue('pm_strength_jobs')
 """
-ANALYZED = ("ad_strands", "pattern_trade_events", "pm_dead_letters", "pm_strength.override_sets")
+ANALYZED = ("ad_strands", "pattern_trade_events", "pm_dead_letters", "pm_strength.overrides")
 READ = """
 select coalesce((
   select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables

@@ -34,7 +34,6 @@ def test_a_page_that_is_too_much_is_asked_for_smaller(error: StoreError) -> None
     api = Rows(1500, 700, error)
     store = Store(cast(Api, api))
     assert [row["id"] for page in store.read_events("pm", 9999) for row in page] == list(range(1, 1501))
-    assert [row["id"] for page in store.read_lessons(3) for row in page] == list(range(1, 1501))
     assert len(store.override_page()["overrides"]) == READ_PAGE // 8
     assert max(api.asked) == READ_PAGE
 

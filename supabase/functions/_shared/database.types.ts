@@ -113,14 +113,14 @@ isOneToOne: false
                   ]
                 },"pm_overrides": {
                   Row: {
-                    "action_category": string,"confidence_score": number,"decay_state": string | null,"id": number,"last_updated_at": string,"multiplier": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>
+                    "action_category": string,"confidence_score": number,"decay_state": string | null,"id": number,"last_updated_at": string,"module": string,"multiplier": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>
                   }
                   ComputedFields: never
                   Insert: {
-                           "action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"id"?: number | null,"last_updated_at"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null
+                           "action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"id"?: number | null,"last_updated_at"?: string | null,"module"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null
                          }
                         Update: {
-                           "action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"id"?: number | null,"last_updated_at"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null
+                           "action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"id"?: number | null,"last_updated_at"?: string | null,"module"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null
                          }
                         Relationships: [
                     
@@ -147,7 +147,7 @@ isOneToOne: false
 { Args: { "at"?: string }; Returns: number
                            },
 "pm_strength_enqueue_job":
-{ Args: { "job": string,"slot"?: string }; Returns: number
+{ Args: { "job": string,"module"?: string,"slot"?: string }; Returns: number
                            },
 "pm_strength_extend":
 { Args: { "msg_ids": (number)[],"queue": string,"visibility_seconds": number }; Returns: number
@@ -173,11 +173,8 @@ isOneToOne: false
 "pm_strength_read_job":
 { Args: { "visibility_seconds": number }; Returns: Json
                            },
-"pm_strength_read_lessons":
-{ Args: { "after_id": number,"page_size": number,"set_id": number }; Returns: Json
-                           },
 "pm_strength_read_overrides":
-{ Args: { "after_id"?: number,"page_size"?: number,"set_id"?: number }; Returns: Json
+{ Args: { "after_id"?: number,"module"?: string,"page_size"?: number,"set_id"?: number }; Returns: Json
                            },
 "pm_strength_read_trades":
 { Args: { "max_bytes"?: number,"strand_ids": (string)[] }; Returns: Json
@@ -195,7 +192,7 @@ isOneToOne: false
 { Args: { "lessons": Json,"run_id": number }; Returns: number
                            },
 "pm_strength_stage_overrides":
-{ Args: { "overrides": Json,"run_id": number }; Returns: number
+{ Args: { "page_size": number,"run_id": number }; Returns: Json
                            },
 "pm_strength_stage_retired":
 { Args: { "after_id": number,"page_size": number,"run_id": number }; Returns: number
@@ -207,7 +204,7 @@ isOneToOne: false
 { Args: { "strand_id": string }; Returns: Json
                            },
 "resolve_pm_strength":
-{ Args: { "action_category": string,"match_limit"?: number,"pattern_key": string,"scope"?: Json }; Returns: Json
+{ Args: { "action_category": string,"match_limit"?: number,"module"?: string,"pattern_key": string,"scope"?: Json }; Returns: Json
                            },
 "resolve_pm_strength_batch":
 { Args: { "budget_ms"?: number,"match_limit"?: number,"requests": Json }; Returns: Json

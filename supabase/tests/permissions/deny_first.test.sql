@@ -69,9 +69,9 @@ create function pg_temp.seen() returns setof text language sql as $$
     ('learning_settings', (select count(*) from public.learning_settings)),
     ('learning_lessons', (select count(*) from public.learning_lessons)),
     ('pm_overrides', (select count(*) from public.pm_overrides)),
-    ('lesson_sets', (select count(*) from pm_strength.lesson_sets)),
-    ('override_sets', (select count(*) from pm_strength.override_sets)),
-    ('live_sets', (select count(*) from pm_strength.live_sets))
+    ('lessons', (select count(*) from pm_strength.lessons)),
+    ('overrides', (select count(*) from pm_strength.overrides)),
+    ('sets', (select count(*) from pm_strength.sets))
   ) v (name, rows) where v.rows > 0
 $$;
 select is((select count(*) from pg_temp.seen()), 7::bigint, 'there is something to see everywhere');

@@ -9,11 +9,10 @@ insert into decided (object, authenticated, service_role) values
   ('pgmq.a_pm_strength_trades', '', ''),
   ('pgmq.q_pm_strength_jobs', '', ''),
   ('pgmq.q_pm_strength_trades', '', ''),
-  ('pm_strength.lesson_sets', 'select', 'all'),
-  ('pm_strength.live_sets', 'select', 'all'),
-  ('pm_strength.override_sets', 'select', 'all'),
+  ('pm_strength.lessons', 'select', 'all'),
+  ('pm_strength.overrides', 'select', 'all'),
   ('pm_strength.schedule', '', 'all'),
-  ('pm_strength.staged_rows', '', 'all'),
+  ('pm_strength.sets', 'select', 'all'),
   ('pm_strength.strands', '', ''),
   ('public.ad_strands', '', 'all'),
   ('public.learning_lessons', 'select', 'all'),
@@ -70,7 +69,8 @@ select is_empty(
 create temp table decided_functions (name text primary key, authenticated boolean, service_role boolean) on commit drop;
 insert into decided_functions (name, authenticated, service_role)
 select name, false, true from unnest(array[
-  'pm_strength.assert_queue', 'pm_strength.assert_running', 'pm_strength.bury', 'pm_strength.dead_sets',
+  'pm_strength.assert_module', 'pm_strength.assert_queue', 'pm_strength.dead_letter', 'pm_strength.drop_sets',
+  'pm_strength.modules', 'pm_strength.staging_set',
   'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.lead', 'pm_strength.only_doubles',
   'pm_strength.slot',
   'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_claim_trades',
@@ -78,7 +78,7 @@ select name, false, true from unnest(array[
   'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',
   'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_prune',
   'public.pm_strength_publish_run', 'public.pm_strength_purge_sets', 'public.pm_strength_queue_status',
-  'public.pm_strength_read_events', 'public.pm_strength_read_job', 'public.pm_strength_read_lessons',
+  'public.pm_strength_read_events', 'public.pm_strength_read_job',
   'public.pm_strength_read_trades', 'public.pm_strength_repair', 'public.pm_strength_requeue',
   'public.pm_strength_set_aside', 'public.pm_strength_weigh_trade',
   'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
@@ -88,12 +88,12 @@ union all
 -- called by the trigger and by functions that run as their owner
 select name, false, false from unnest(array[
   'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action',
-  'pm_strength.needed', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
+  'pm_strength.needed', 'pm_strength.place_by_hand', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
 ]) name
 union all
 select name, true, true from unnest(array[
   'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings',
-  'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
+  'pm_strength.as_of', 'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
   'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits',
   'public.pm_strength_read_overrides', 'public.resolve_pm_strength', 'public.resolve_pm_strength_batch'
 ]) name;

@@ -1,8 +1,7 @@
 -- Every multiplier has a reason, a 1.0 too.
 begin;
 select plan(21);
-truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows;
-update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+truncate pm_strength.lessons, pm_strength.overrides, pm_strength.sets;
 update public.learning_settings set settings = '{}';
 
 create function pg_temp.answer(scope jsonb, pattern_key text default 'p', action_category text default 'entry')
@@ -46,7 +45,7 @@ select is(
 );
 
 reset role;
-update pm_strength.override_sets set last_updated_at = now() - interval '25 hours';
+update pm_strength.overrides set last_updated_at = now() - interval '25 hours';
 set local role service_role;
 select is(pg_temp.answer('{}'), '1.000000 stale 1', 'too old');
 update public.learning_settings set settings = '{"stale_after_hours": 26}';
@@ -55,9 +54,11 @@ select is(pg_temp.answer('{}'), '2.000000 matched 1', 'or not, as set');
 -- a materialization is as old as its publication, and its set is all that counts
 reset role;
 update public.learning_settings set settings = '{}';
-insert into pm_strength.override_sets (set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score)
-values (7, 'p', 'entry', '{}', 1.5, 0.5), (8, 'p', 'entry', '{}', 0.5, 0.5);
-update pm_strength.live_sets set set_id = 7, published_at = now() - interval '23 hours' where kind = 'overrides';
+update pm_strength.sets set state = 'kept' where kind = 'overrides';
+insert into pm_strength.sets (id, kind, state, published_at) overriding system value values
+  (1000007, 'overrides', 'live', now() - interval '23 hours'), (1000008, 'overrides', 'staging', null);
+insert into pm_strength.overrides (set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score)
+values (1000007, 'p', 'entry', '{}', 1.5, 0.5), (1000008, 'p', 'entry', '{}', 0.5, 0.5);
 set local role service_role;
 select is(pg_temp.answer('{}'), '1.500000 matched 1', 'a set that is staged, or was live before, is not resolved with');
 select is(
@@ -65,7 +66,7 @@ select is(
   '[1.5]', 'in a batch neither'
 );
 reset role;
-update pm_strength.live_sets set published_at = now() - interval '25 hours' where kind = 'overrides';
+update pm_strength.sets set published_at = now() - interval '25 hours' where id = 1000007;
 set local role service_role;
 select is(pg_temp.answer('{}'), '1.000000 stale 1', 'published long ago');
 select is(

@@ -1,15 +1,14 @@
 -- What is past its time goes; what is in use, open or still running stays, however old it is.
 begin;
 select plan(10);
-truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows, public.pm_dead_letters;
-update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+truncate pm_strength.lessons, pm_strength.overrides, pm_strength.sets, public.pm_dead_letters;
 delete from public.learning_runs where source_run_id is not null;
 delete from public.learning_runs;
 
 -- the error says what each is
 insert into public.learning_runs (kind, status, started_at, finished_at, settings, error)
 select 'mine', 'succeeded', now() - interval '100 days', now() - interval '100 days', '{}', what
-from unnest(array['old', 'live', 'before', 'mined', 'source', 'staged']) what;
+from unnest(array['old', 'live', 'before', 'mined', 'source', 'staged', 'emptied', 'emptied long ago']) what;
 insert into public.learning_runs (kind, status, started_at, settings, error)
 values ('mine', 'running', now() - interval '100 days', '{}', 'running');
 insert into public.learning_runs (kind, status, started_at, finished_at, settings, error, source_run_id)
@@ -20,10 +19,12 @@ where r.error = case what when 'young' then 'source' else 'mined' end;
 create function pg_temp.run(what text) returns bigint language sql as $$
   select id from public.learning_runs where error = what
 $$;
-update pm_strength.live_sets
-set set_id = pg_temp.run('live'), previous_set_id = pg_temp.run('before'), run_id = pg_temp.run('mined')
-where kind = 'lessons';
-insert into pm_strength.staged_rows (set_id, base_set_id) values (pg_temp.run('staged'), 0);
+insert into pm_strength.sets (kind, state, run_id, mining_run_id, emptied_at)
+select 'lessons', s.state, pg_temp.run(s.what), pg_temp.run('mined'), s.emptied_at
+from (values
+  ('live', 'live', null), ('before', 'kept', null), ('staged', 'staging', null),
+  ('emptied', 'dropped', now() - interval '1 day'), ('emptied long ago', 'dropped', now() - interval '91 days')
+) s (what, state, emptied_at);
 
 insert into public.pm_dead_letters (queue, strand_id, code, reason, message, created_at, requeued_at, resolved_at)
 select 'pm_strength_trades', what, 'bad_strand', 'r', '{}', now() - interval '400 days', requeued, resolved
@@ -39,7 +40,7 @@ values ('a', '866be140-e3e7-522e-8e79-436a4227d831', 'p', 'entry', '{}', 1, '200
 set local role service_role;
 do $$ begin while public.pm_strength_prune(2) > 0 loop end loop; end $$;
 select set_eq(
-  'select error from public.learning_runs', array['live', 'before', 'mined', 'source', 'young', 'staged', 'running'],
+  'select error from public.learning_runs', array['live', 'before', 'mined', 'source', 'young', 'staged', 'running', 'emptied'],
   'runs: the old ones that nothing hangs on are gone'
 );
 select set_eq(
@@ -51,9 +52,8 @@ select is(public.pm_strength_prune(100), 0::bigint, 'that was all');
 
 -- lessons that a run did not find again
 reset role;
-delete from pm_strength.staged_rows;
-insert into pm_strength.lesson_sets (set_id, run_id, pattern_key, action_category, scope_subset, n, stats, status, updated_at)
-select pg_temp.run('live'), pg_temp.run('live'), what, 'entry', '{}', 40, '{"edge_raw": 1}', status, now() - age
+insert into pm_strength.lessons (set_id, run_id, pattern_key, action_category, scope_subset, n, stats, status, updated_at)
+select (pm_strength.live_set('pm', 'lessons')).id, pg_temp.run('live'), what, 'entry', '{}', 40, '{"edge_raw": 1}', status, now() - age
 from (values
   ('found before', 'active', interval '200 days'), ('found again', 'active', interval '1 day'),
   ('retired long ago', 'retired', interval '91 days'), ('retired', 'retired', interval '89 days')
@@ -76,8 +76,10 @@ select results_eq(
   'select pattern_key, (now() - updated_at)::text from public.learning_lessons where status = ''retired'' order by 1',
   $$ values ('found before', '00:00:00'), ('retired', '89 days') $$, 'a lesson is retired once, and ages from then'
 );
+select (public.pm_strength_begin_run('pm', 'materialize', pm_strength.default_settings(), gen_random_uuid()) ->> 'run_id')::bigint as made \gset
 select is(
-  jsonb_array_length(public.pm_strength_read_lessons(:run, 0, 100)), 1, 'and no override is made of a retired one'
+  public.pm_strength_stage_overrides(:made, 100), '{"looked_at": 3, "lessons": 1, "overrides": 1}',
+  'and no override is made of a retired one'
 );
 
 select * from finish();

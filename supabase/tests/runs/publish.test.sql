@@ -1,8 +1,7 @@
 -- A set is seen whole or not at all, and an older run never replaces a newer one.
 begin;
 select plan(17);
-truncate pm_strength.lesson_sets, pm_strength.override_sets, pm_strength.staged_rows;
-update pm_strength.live_sets set set_id = 0, run_id = null, previous_set_id = 0, published_at = null;
+truncate pm_strength.lessons, pm_strength.overrides, pm_strength.sets;
 
 create function pg_temp.lessons(edges numeric[]) returns jsonb language sql as $$
   select jsonb_agg(jsonb_build_object(

@@ -1,7 +1,7 @@
 -- What no table takes, whoever writes it: the last line behind the worker's own checks.
 begin;
 select plan(22);
-truncate public.pattern_trade_events, pm_strength.lesson_sets, pm_strength.override_sets;
+truncate public.pattern_trade_events, pm_strength.lessons, pm_strength.overrides, pm_strength.sets;
 
 prepare event (text, text, text, jsonb, float8, float8) as
 insert into public.pattern_trade_events (strand_id, trade_id, pattern_key, action_category, scope, rr, pnl_usd, "timestamp")

@@ -28,7 +28,7 @@ select set_eq(
      join pg_class c on c.oid = i.indrelid
      join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
      where c.relnamespace in ('public'::regnamespace, 'pm_strength'::regnamespace) $$,
-  array['pattern_trade_events.scope', 'lesson_sets.scope_subset', 'override_sets.scope_subset'],
+  array['pattern_trade_events.scope', 'lessons.scope_subset', 'overrides.scope_subset'],
   'scope and both scope_subsets have a GIN index'
 );
 select is_empty(

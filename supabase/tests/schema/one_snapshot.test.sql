@@ -8,7 +8,7 @@ select is_empty(
      where p.pronamespace in ('public'::regnamespace, 'pm_strength'::regnamespace) and p.provolatile = 'v'
        and p.proname in (
          'live_set', 'effective_settings', 'resolve_one', 'resolve_pm_strength', 'resolve_pm_strength_batch',
-         'pm_strength_read_overrides', 'pm_strength_read_lessons', 'pm_strength_read_events'
+         'pm_strength_read_overrides', 'pm_strength_read_events', 'as_of', 'modules'
        ) $$,
   'no reader is volatile'
 );

@@ -44,6 +44,7 @@ class Strand:
     created_at: str | None
     content: Any
     characters: int = sys.maxsize
+    module: str = "pm"
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Strand | BadStrand:
@@ -60,7 +61,15 @@ class Strand:
             content = parse_json(text)
         except ValueError as error:
             return BadStrand(row["id"], f"content: expected JSON that can be read, got {error}"[:300])
-        return cls(row["id"], row["kind"], row["trade_id"], row["created_at"], content, len(text))
+        return cls(
+            row["id"],
+            row["kind"],
+            row["trade_id"],
+            row["created_at"],
+            content,
+            len(text),
+            row.get("module") or "pm",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,7 @@ class Outcome:
     reached_s3: bool | None
     timestamp: str
     closed_by: str | None
+    module: str = "pm"
 
     def to_row(self) -> dict[str, Any]:
         """The columns of `pattern_trade_events` that say how the trade ended."""
@@ -89,6 +99,7 @@ class Outcome:
             "reached_s3": self.reached_s3,
             "timestamp": self.timestamp,
             "closed_by": self.closed_by,
+            "module": self.module,
         }
 
 
@@ -226,6 +237,7 @@ def read_close(strand: Strand) -> tuple[Outcome, dict[str, Any]]:
         reached_s3=_boolean(path + "reached_s3", summary.get("reached_s3")),
         timestamp=timestamp,
         closed_by=strand.id,
+        module=strand.module,
     )
     return outcome, {} if context is None else _object("content.entry_context", context)
 

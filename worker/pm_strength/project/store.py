@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ..errors import AnswerTooLargeError, TooMuchError
-from ..settings import LearningSettings
+from ..settings import DEFAULT_MODULE
 from .api import Api
 from .connection import Connection
 
@@ -58,7 +58,7 @@ class Store:
     # queues
 
     def claim_trades(self, batch_size: int, visibility_seconds: int, wait_seconds: int) -> list[Row]:
-        """Lease messages that are due, waiting for some: [{msg_id, read_ct, message}]."""
+        """Lease messages that are due, waiting for some: [{msg_id, message}]."""
         messages: list[Row] = self._api.rpc(
             "pm_strength_claim_trades",
             batch_size=batch_size,
@@ -127,9 +127,9 @@ class Store:
             raise error
         return str(strand_id)
 
-    def enqueue_job(self, job: str) -> int:
-        """Queue a sweep, mine or materialize job; returns its message id."""
-        return int(self._api.rpc("pm_strength_enqueue_job", job=job))
+    def enqueue_job(self, job: str, module: str = DEFAULT_MODULE) -> int:
+        """Queue a sweep, or a mine or materialize job of a module; returns its message id."""
+        return int(self._api.rpc("pm_strength_enqueue_job", job=job, module=module))
 
     def read_job(self, visibility_seconds: int) -> Row | None:
         """Queue what is due by the schedule, then read one job: {msg_id, read_ct, message}."""
@@ -187,10 +187,6 @@ class Store:
         )
         return rows[0]["settings"] if rows else {}
 
-    def settings(self, module: str) -> LearningSettings:
-        """A module's settings, validated; raises `SettingsError` naming the bad key."""
-        return LearningSettings.from_mapping(self.settings_row(module))
-
     def write_settings(self, module: str, settings: Mapping[str, Any]) -> None:
         """Replace a module's settings; keys left out take their defaults."""
         row = {"module": module, "settings": dict(settings)}
@@ -199,7 +195,7 @@ class Store:
     # runs
 
     def begin_run(self, module: str, kind: str, settings: Mapping[str, Any]) -> Row | None:
-        """Start a run: {run_id, base_set_id, source_run_id, horizon}; None if nothing is mined yet."""
+        """Start a run of a module: {run_id, horizon, ...}; None if there are no lessons to materialize."""
         run: Row | None = self._api.rpc(
             "pm_strength_begin_run",
             module=module,
@@ -213,9 +209,14 @@ class Store:
         """Mark a run as failed; what it staged is removed later."""
         self._api.rpc("pm_strength_fail_run", run_id=run_id, error=error)
 
-    def publish_run(self, run_id: int, active: int, summary: Row) -> str:
-        """Make a run's set the live one: 'published', 'superseded' or 'outdated'."""
-        return str(self._api.rpc("pm_strength_publish_run", run_id=run_id, active=active, summary=summary))
+    def publish_run(self, run_id: int, active: int | None = None, summary: Row | None = None) -> str:
+        """Make a run's set the live one: 'published', 'superseded' or 'outdated'.
+
+        `active` is how many lessons a mining run has staged; `summary` is for its row of `learning_runs`.
+        """
+        return str(
+            self._api.rpc("pm_strength_publish_run", run_id=run_id, active=active, summary=summary or {})
+        )
 
     def purge_sets(self) -> Iterator[int]:
         """Remove sets that nobody reads any more; yields the rows removed page by page."""
@@ -276,13 +277,6 @@ class Store:
                 "pm_strength_stage_retired", run_id=run_id, after_id=after, page_size=STAGE_PAGE
             )
 
-    def read_lessons(self, set_id: int) -> Iterator[list[Row]]:
-        """All active lessons of a set, in pages, with what materializing needs."""
-        after = 0
-        while page := self._page("pm_strength_read_lessons", READ_PAGE, set_id=set_id, after_id=after):
-            yield page
-            after = page[-1]["id"]
-
     def lessons(self, **filters: Any) -> list[Row]:
         """The lessons of the last run, filtered as `_filter` says."""
         return self._whole("mine", lambda client: _filter(client.table("learning_lessons"), **filters))
@@ -293,9 +287,13 @@ class Store:
 
     # overrides
 
-    def stage_overrides(self, run_id: int, overrides: Sequence[Row]) -> None:
-        """Add overrides to a run's set."""
-        self._api.rpc("pm_strength_stage_overrides", run_id=run_id, overrides=list(overrides))
+    def stage_overrides(self, run_id: int) -> Iterator[Row]:
+        """Make the overrides of a run's lessons, page by page: {looked_at, lessons, overrides} of each."""
+        while True:
+            page: Row = self._page("pm_strength_stage_overrides", STAGE_PAGE, run_id=run_id)
+            yield page
+            if page["looked_at"] == 0:
+                return
 
     def overrides(self, **filters: Any) -> list[Row]:
         """The overrides in force, filtered as `_filter` says."""
@@ -305,9 +303,17 @@ class Store:
         """The overrides with the highest and with the lowest multiplier: at most `limit` of each."""
         return self._extremes("pm_overrides", "multiplier", "confidence_score", limit, **filters)
 
-    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = READ_PAGE) -> Row:
+    def override_page(
+        self,
+        set_id: int | None = None,
+        after_id: int = 0,
+        page_size: int = READ_PAGE,
+        module: str = DEFAULT_MODULE,
+    ) -> Row:
         """{set_id, gone, run_id, as_of, settings, overrides}; page_size 0 asks for the version alone."""
-        page: Row = self._page("pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id)
+        page: Row = self._page(
+            "pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id, module=module
+        )
         return page
 
     def resolve(
@@ -316,6 +322,7 @@ class Store:
         action_category: str,
         scope: Mapping[str, Any],
         match_limit: int | None = 20,
+        module: str = DEFAULT_MODULE,
     ) -> Row:
         """What the database resolves, as `resolve_pm_strength` returns it."""
         resolution: Row = self._api.rpc(
@@ -324,11 +331,15 @@ class Store:
             action_category=action_category,
             scope=dict(scope),
             match_limit=match_limit,
+            module=module,
         )
         return resolution
 
     def resolve_batch(self, requests: Sequence[Mapping[str, Any]], match_limit: int | None = 0) -> list[Row]:
-        """What the database resolves for up to 1,000 {pattern_key, action_category, scope}, in order."""
+        """What the database resolves for up to 1,000 requests, in their order.
+
+        A request is {pattern_key, action_category, scope}, and may name its strategy and module.
+        """
         answers: list[Row] = self._api.rpc(
             "resolve_pm_strength_batch", requests=requests, match_limit=match_limit
         )
@@ -402,14 +413,16 @@ def _ordered(
 def _filter(
     table: Any,
     *,
+    module: str | None = None,
     pattern_key: str | None = None,
     action_category: str | None = None,
     scope: Mapping[str, Any] | None = None,
     status: str | None = None,
 ) -> Any:
-    """Rows of a group, of a status, and those whose scope_subset holds all of `scope`."""
+    """Rows of a module, of a group, of a status, and those whose scope_subset holds all of `scope`."""
     query = table.select("*")
     for column, value in (
+        ("module", module),
         ("pattern_key", pattern_key),
         ("action_category", action_category),
         ("status", status),
@@ -419,15 +432,3 @@ def _filter(
     if scope:
         query = query.filter("scope_subset", "cs", json.dumps(scope))
     return query
-
-
-def pages(rows: Iterable[Row], size: int = STAGE_PAGE) -> Iterator[list[Row]]:
-    """The rows in lists of at most `size`."""
-    page: list[Row] = []
-    for row in rows:
-        page.append(row)
-        if len(page) == size:
-            yield page
-            page = []
-    if page:
-        yield page

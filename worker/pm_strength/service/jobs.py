@@ -9,6 +9,7 @@ from typing import Any
 from ..capture.batch import BatchPlan
 from ..errors import PmStrengthError
 from ..project.store import TRADES_QUEUE, Store
+from ..settings import DEFAULT_MODULE
 from . import runs as learning
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def run_job(
     Raises what the job raises, or an error naming the job.
     """
     job = message.get("job")
-    module = message.get("module", "pm")
+    module = message.get("module") or DEFAULT_MODULE
     if job == "sweep":
         found = sum(store.sweep())
         log.info("swept", extra={"found": found})

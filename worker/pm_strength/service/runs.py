@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from ..errors import PmStrengthError, SupersededRunError
 from ..mining import lesson_rows, mine_lessons
-from ..overrides.materialize import materialize_overrides
-from ..project.store import STAGE_PAGE, Row, Store, pages
-from ..settings import LearningSettings
+from ..project.store import STAGE_PAGE, Row, Store
+from ..settings import DEFAULT_MODULE, LearningSettings
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +28,6 @@ EVENT_COLUMNS = (
     "pnl_usd",
     "rpnl_pct",
     "timestamp",
-)
-LESSON_COLUMNS = (
-    "id",
-    "pattern_key",
-    "action_category",
-    "scope_subset",
-    "edge_raw",
-    "support_score",
-    "reliability_score",
-    "decay_state",
 )
 
 
@@ -61,7 +49,7 @@ def silent(what: str, share: float) -> None:
     """Progress that nobody looks at."""
 
 
-def mine(store: Store, module: str = "pm", progress: Progress = silent) -> RunReport:
+def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport:
     """Mine all events of a module and publish the lessons.
 
     Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
@@ -97,33 +85,27 @@ def mine(store: Store, module: str = "pm", progress: Progress = silent) -> RunRe
     return RunReport(run_id=run["run_id"], kind="mine", **summary)
 
 
-def materialize(store: Store, module: str = "pm", progress: Progress = silent) -> RunReport | None:
-    """Turn the lessons of the last complete mining run into overrides and publish them.
+def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport | None:
+    """Have the database turn the lessons of the last complete mining run into overrides, and publish them.
 
-    Returns None if nothing was ever mined. Raises as `mine` does.
+    `overrides.materialize.materialize_overrides` defines what is made. Returns None if nothing was ever
+    mined. Raises as `mine` does.
     """
     raw = store.settings_row(module)
     run = _begin(store, module, "materialize", raw)
     if run is None:
         return None
     with _failing(store, run["run_id"]):
-        settings = LearningSettings.from_mapping(raw)
-        rows: list[Row] = []
-        for page in store.read_lessons(run["base_set_id"]):
-            rows.extend(page)
-            progress("reading lessons", 0.0)
-        lessons = pd.DataFrame.from_records(rows, columns=LESSON_COLUMNS)
-        overrides = materialize_overrides(lessons, settings)
-
-        staged = 0
-        for override_page in pages(_records(overrides)):
-            progress("publishing overrides", staged / len(overrides))
-            store.stage_overrides(run["run_id"], override_page)
-            staged += len(override_page)
-        summary: Row = {"lessons": len(lessons), "overrides": len(overrides)}
-        _publish(store, run["run_id"], len(overrides), summary)
+        LearningSettings.from_mapping(raw)
+        looked_at = 0
+        for page in store.stage_overrides(run["run_id"]):
+            looked_at += page["looked_at"]
+            progress("making overrides", min(1.0, looked_at / max(1, page["lessons"])))
+        _publish(store, run["run_id"])
     _purge(store, progress)
-    return RunReport(run_id=run["run_id"], kind="materialize", **summary)
+    return RunReport(
+        run_id=run["run_id"], kind="materialize", lessons=page["lessons"], overrides=page["overrides"]
+    )
 
 
 def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
@@ -136,7 +118,7 @@ def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
     return store.begin_run(module, kind, recorded)
 
 
-def _publish(store: Store, run_id: int, active: int, summary: dict[str, Any]) -> None:
+def _publish(store: Store, run_id: int, active: int | None = None, summary: Row | None = None) -> None:
     answer = store.publish_run(run_id, active, summary)
     if answer != "published":
         raise SupersededRunError(f"Run {run_id} was not published: {answer} by a run that went live first.")
@@ -147,14 +129,6 @@ def _purge(store: Store, progress: Progress) -> None:
         progress("removing old sets", 0.0)
     for _removed in store.prune():
         progress("removing what is past its time", 0.0)
-
-
-def _records(frame: pd.DataFrame) -> list[Row]:
-    columns: list[str] = list(frame.columns)
-    return [
-        dict(zip(columns, values, strict=True))
-        for values in zip(*(frame[column].tolist() for column in columns), strict=True)
-    ]
 
 
 class _failing:  # noqa: N801 - reads as what the block does to its run

@@ -1,0 +1,167 @@
+-- Sets: the versions of a module's lessons and overrides. A run stages the rows of one set, which no reader
+-- sees; publishing makes the set live, and what was live is kept for a while.
+
+create table pm_strength.sets (
+  id bigint generated always as identity primary key,
+  module text not null default 'pm',
+  kind text not null,
+  profile text not null default 'source',
+  state text not null default 'staging',
+  run_id bigint references public.learning_runs (id),
+  mining_run_id bigint references public.learning_runs (id),
+  base_set_id bigint references pm_strength.sets (id) on delete set null,
+  settings jsonb not null default '{}',
+  row_count bigint not null default 0,
+  staged_to bigint not null default 0,
+  created_at timestamptz not null default clock_timestamp(),
+  published_at timestamptz,
+  replaced_at timestamptz,
+  dropped_at timestamptz,
+  emptied_at timestamptz,
+  constraint sets_kind check (kind in ('lessons', 'overrides')),
+  constraint sets_profile check (profile in ('source')),
+  constraint sets_state check (state in ('staging', 'live', 'kept', 'dropped')),
+  constraint sets_run unique (run_id, kind, profile)
+);
+comment on table pm_strength.sets is 'One row for each version of a module''s lessons or overrides.';
+comment on column pm_strength.sets.id is 'The set; rows of lessons and overrides name it.';
+comment on column pm_strength.sets.module is 'The module that was learned for.';
+comment on column pm_strength.sets.kind is 'lessons or overrides.';
+comment on column pm_strength.sets.profile is 'How it was learned.';
+comment on column pm_strength.sets.state is
+  'staging (a run fills it), live (readers see it), kept (the one before), dropped (its rows are removed).';
+comment on column pm_strength.sets.run_id is 'The run that made it; null for rows written by hand.';
+comment on column pm_strength.sets.mining_run_id is 'The mining run that its numbers come from.';
+comment on column pm_strength.sets.base_set_id is 'The set of lessons that it started from.';
+comment on column pm_strength.sets.settings is 'The settings that its run went by.';
+comment on column pm_strength.sets.row_count is 'Active lessons, or overrides, that were staged.';
+comment on column pm_strength.sets.staged_to is 'The last lesson of the base set that overrides were made of.';
+comment on column pm_strength.sets.created_at is 'When its run began.';
+comment on column pm_strength.sets.published_at is 'When it went live.';
+comment on column pm_strength.sets.replaced_at is 'When the next set went live.';
+comment on column pm_strength.sets.dropped_at is 'When it was given up: no reader asks for it any more.';
+comment on column pm_strength.sets.emptied_at is 'When the last of its rows was removed.';
+
+-- A reader finds the live set here. Publishing changes two rows in one transaction, whatever the number of
+-- lessons or overrides: a snapshot holds the old set or the new one, never parts of both.
+create unique index sets_live on pm_strength.sets (module, kind) where state = 'live';
+create index sets_base on pm_strength.sets (base_set_id);
+create index sets_mining_run on pm_strength.sets (mining_run_id);
+
+alter table pm_strength.sets enable row level security;
+revoke all on sequence pm_strength.sets_id_seq from anon, authenticated;
+revoke all on pm_strength.sets from anon, authenticated;
+grant select on pm_strength.sets to authenticated;
+grant all on pm_strength.sets to service_role;
+create policy sets_read on pm_strength.sets
+  for select to authenticated using ((select pm_strength.may_read()));
+
+create function pm_strength.live_set(module text, kind text) returns pm_strength.sets
+language sql stable
+set search_path = ''
+as $$
+  select s from pm_strength.sets s
+  where s.module = live_set.module and s.kind = live_set.kind and s.state = 'live'
+$$;
+comment on function pm_strength.live_set(text, text) is
+  'The set of a module''s lessons or overrides that is live; null before the first.';
+revoke execute on function pm_strength.live_set(text, text) from public, anon;
+grant execute on function pm_strength.live_set(text, text) to authenticated, service_role;
+
+-- Where a run starts: its row, its set, and the events or lessons that it is about.
+-- For a mining run that is the highest id of all events that are committed: capture holds the advisory
+-- lock shared while it writes, so below that id nothing is still on its way, and no trade is read by half.
+create function public.pm_strength_begin_run(module text, kind text, settings jsonb, request_id uuid)
+returns jsonb
+language plpgsql
+set search_path = ''
+as $$
+declare
+  run_id bigint;
+  set_id bigint;
+  base pm_strength.sets;
+  horizon bigint;
+begin
+  perform pm_strength.assert_module(module);
+  if pm_strength_begin_run.kind = 'mine' then
+    perform pg_advisory_xact_lock(hashtext('pm_strength.capture'));
+    select coalesce(max(e.id), 0) into horizon
+    from public.pattern_trade_events e where e.module = pm_strength_begin_run.module;
+  end if;
+  base := pm_strength.live_set(module, 'lessons');
+  if pm_strength_begin_run.kind = 'materialize' and base.run_id is null then
+    return null;
+  end if;
+
+  insert into public.learning_runs (module, kind, settings, request_id, source_run_id)
+  values (
+    pm_strength_begin_run.module, pm_strength_begin_run.kind, pm_strength_begin_run.settings,
+    pm_strength_begin_run.request_id,
+    case when pm_strength_begin_run.kind = 'materialize' then base.run_id end
+  )
+  on conflict on constraint learning_runs_request do update set started_at = clock_timestamp()
+  returning id into run_id;
+  insert into pm_strength.sets as s (module, kind, run_id, mining_run_id, base_set_id, settings)
+  values (
+    pm_strength_begin_run.module,
+    case pm_strength_begin_run.kind when 'mine' then 'lessons' else 'overrides' end,
+    run_id,
+    case pm_strength_begin_run.kind when 'mine' then run_id else base.run_id end,
+    base.id, pm_strength_begin_run.settings
+  )
+  on conflict on constraint sets_run do update set base_set_id = excluded.base_set_id
+  returning s.id into set_id;
+
+  return jsonb_build_object(
+    'run_id', run_id, 'set_id', set_id, 'base_set_id', base.id, 'source_run_id', base.run_id, 'horizon', horizon
+  );
+end
+$$;
+comment on function public.pm_strength_begin_run(text, text, jsonb, uuid) is
+  'Starts a mine or materialize run of a module; null if there is no mining run to materialize.';
+revoke execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) from public, anon, authenticated;
+grant execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) to service_role;
+
+-- Staging for a run that has failed or is published would change what nobody expects to change. The lock
+-- makes two calls for the same run, as after a lost answer, wait for each other.
+create function pm_strength.staging_set(run_id bigint) returns pm_strength.sets
+language plpgsql
+set search_path = ''
+as $$
+declare
+  staged pm_strength.sets;
+begin
+  select s.* into staged
+  from pm_strength.sets s
+  join public.learning_runs r on r.id = s.run_id
+  where s.run_id = staging_set.run_id and s.state = 'staging' and r.status = 'running'
+  for update of s;
+  if not found then
+    raise object_not_in_prerequisite_state using message = format('run %s is not running', run_id);
+  end if;
+  return staged;
+end
+$$;
+comment on function pm_strength.staging_set(bigint) is 'The set that a running run fills, locked; raises if it is not running.';
+revoke execute on function pm_strength.staging_set(bigint) from public, anon, authenticated;
+grant execute on function pm_strength.staging_set(bigint) to service_role;
+
+-- Rows that are written by hand, through the views, go to the live set of their module. Before the first run
+-- there is none, so they get one.
+create function pm_strength.place_by_hand() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
+  if new.set_id is null then
+    insert into pm_strength.sets (module, kind, state) values (new.module, tg_argv[0], 'live')
+    on conflict (module, kind) where state = 'live' do nothing;
+    new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
+  end if;
+  new.by_hand := true;
+  return new;
+end
+$$;
+comment on function pm_strength.place_by_hand() is 'Puts a row that names no set into the live one.';
+revoke execute on function pm_strength.place_by_hand() from public, anon, authenticated;
