@@ -24,7 +24,7 @@ comment on function pm_strength.may_read() is
 revoke execute on function pm_strength.may_read() from public, anon;
 grant execute on function pm_strength.may_read() to authenticated, service_role;
 
--- Functions that an API caller reaches without a table in between refuse here, with a reason.
+-- Row level security turns a caller without the claim away without a word. A function can say why.
 create function pm_strength.require_reader() returns void
 language plpgsql stable
 set search_path = ''

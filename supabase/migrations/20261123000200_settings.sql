@@ -23,9 +23,9 @@ comment on function pm_strength.default_settings() is 'Every setting with its de
 revoke execute on function pm_strength.default_settings() from public, anon;
 grant execute on function pm_strength.default_settings() to authenticated, service_role;
 
--- What is wrong with one setting, or null. Numbers are compared as numeric, so that one which a
--- double cannot hold (1e999, 1e-999) is caught. The upper bounds keep what is computed from a valid
--- setting within a double, an integer or a timestamp; `settings.cases.json` holds Python to the same.
+-- Compares numbers as numeric, which also catches those that a double cannot hold (1e999, 1e-999). The upper
+-- bounds keep what is computed from a valid setting within a double, an integer or a timestamp.
+-- `settings.cases.json` holds Python to the same.
 create function pm_strength.setting_error(key text, value jsonb) returns text
 language plpgsql immutable
 set search_path = ''
@@ -107,7 +107,7 @@ comment on function pm_strength.settings_error(jsonb) is
 revoke execute on function pm_strength.settings_error(jsonb) from public, anon;
 grant execute on function pm_strength.settings_error(jsonb) to authenticated, service_role;
 
--- A CHECK that only says false would not name the key, so this one raises.
+-- Raises, because the error of a CHECK that is false would not name the key.
 create function pm_strength.assert_settings(settings jsonb) returns boolean
 language plpgsql immutable
 set search_path = ''
@@ -175,8 +175,8 @@ comment on function pm_strength.assert_module(text) is 'Raises unless the module
 revoke execute on function pm_strength.assert_module(text) from public, anon, authenticated;
 grant execute on function pm_strength.assert_module(text) to service_role;
 
--- What a resolver goes by: the row over the defaults, or the defaults alone where the row is
--- invalid (it can only have come past the check, by a restore for instance).
+-- A resolver uses the row's settings over the defaults. Where the row is invalid, it uses the defaults alone:
+-- such a row can only have come past the check, as by a restore.
 create function pm_strength.effective_settings(module text) returns jsonb
 language sql stable
 set search_path = ''

@@ -1,5 +1,5 @@
--- ad_strands: the bot's own log. Made here only if it is missing; an existing table keeps its
--- columns, rows and RLS, and gets our indexes.
+-- ad_strands: the bot's own log. We make it only if it is missing. An existing table keeps its columns, rows
+-- and RLS, and gets our indexes.
 
 do $$
 begin
@@ -37,7 +37,7 @@ begin
 end
 $$;
 
--- An enum without our kinds would let the migrations pass and break every sweep.
+-- With an enum that lacks our kinds the migrations would pass, and every sweep would fail.
 do $$
 declare
   kind_type constant regtype := (
@@ -58,10 +58,10 @@ begin
 end
 $$;
 
--- The id may be text, uuid or bigint, kind and module may be enums, content may be json, and trade_id may
--- be missing. So the view that all our SQL reads strands through, and the indexes behind it, are made to
--- the table that is there.
--- Trade keys are cut at 64 characters and ids at 500, over which a strand is bad: a btree refuses long
+-- An existing table may differ: the id may be text, uuid or bigint, kind and module may be enums, content may
+-- be json, and trade_id may be missing. All our SQL reads strands through the view below; the view and its
+-- indexes are built to fit the table.
+-- The indexes hold 64 characters of a trade id and 500 of an id (longer ones are bad): a btree refuses long
 -- values, and an index of ours must never refuse a bot's insert.
 do $$
 declare
@@ -71,7 +71,7 @@ declare
       where attrelid = 'public.ad_strands'::regclass and attname = 'trade_id' and not attisdropped
     ) then 'trade_id::text' else 'null::text'
   end;
-  -- a text id is ordered byte for byte, whatever the database's collation is
+  -- orders a text id byte by byte, whatever the collation of the database
   native_id constant text := case
     when (
       select atttypid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)
@@ -86,8 +86,7 @@ declare
   );
   column_key constant text := format('replace(lower(left(%s, 64)), ''-'', '''')', column_trade);
   content_key constant text := $key$replace(lower(left(content ->> 'trade_id', 64)), '-', '')$key$;
-  -- jsonb keeps 1e100000 in a few bytes and writes it with 100,000: what needs such numbers is too long,
-  -- and is not written to find that out
+  -- jsonb stores 1e100000 in a few bytes but writes it with 100,000. Finding out by writing would be slow
   wide constant text := $wide$jsonb_path_exists(
     %s, '$.** ? (@.type() == "number" && (@ > 1e1000 || @ < -1e1000 || (@ != 0 && @ < 1e-1000 && @ > -1e-1000)))'
   )$wide$;
@@ -131,7 +130,7 @@ begin
     'comment on function pm_strength.needed(%1$s) is %2$L;
      revoke execute on function pm_strength.needed(%1$s) from public, anon, authenticated',
     content_type,
-    'What capture needs of a long content, which is unpacked once here, where each look into it would unpack it again; null if it is not an object, {too_long} if it cannot be written.'
+    'The fields of a long content that capture needs. Unpacks the content once, where each access to a field would unpack it again. Null if it is not an object, {too_long} if its numbers are too long to write.'
   );
   execute format(
     'create index if not exists ad_strands_pm_kind_id on public.ad_strands (kind, (left(id::text, 500) collate "C")) where %s',
@@ -150,5 +149,5 @@ begin
 end
 $$;
 comment on view pm_strength.strands is
-  'The strands that are learned from, with text ids and the trade keys that the indexes are on; bytes is what content takes on disk, short_object says that it is an object of at most 2,000 of them.';
+  'The strands that are learned from, with their ids as text and their trade keys as the indexes hold them. bytes: the size of content on disk. short_object: content is an object of at most 2,000 bytes.';
 revoke all on pm_strength.strands from public, anon, authenticated;

@@ -2,7 +2,7 @@
 
 create table public.pattern_trade_events (
   id bigint generated always as identity primary key,
-  -- byte for byte, as pm_strength.strands has it: with another collation no look-up would use the index
+  -- the collation of pm_strength.strands: with another one no look-up would use the index
   strand_id text collate "C" not null,
   trade_id uuid not null,
   module text not null default 'pm',
@@ -47,15 +47,15 @@ create index pattern_trade_events_trade on public.pattern_trade_events (trade_id
 create index pattern_trade_events_scope on public.pattern_trade_events using gin (scope jsonb_path_ops);
 
 alter table public.pattern_trade_events enable row level security;
--- A project's default privileges give sequences to everyone; nobody needs them, as identity columns
--- take their numbers with the table's rights.
+-- A project's default privileges give sequences to everyone. Nobody needs them: identity columns take their
+-- numbers with the rights of the table.
 revoke all on sequence public.pattern_trade_events_id_seq from anon, authenticated;
 revoke all on public.pattern_trade_events from anon, authenticated;
 grant all on public.pattern_trade_events to service_role;
 
--- One page of events in order of capture, for a mining run. A page is one JSON value, because
--- the API cuts an answer of rows at a number that the project sets. The settings keep it to the order of
--- the index, whatever the statistics say: else it may read all that follows, to sort it.
+-- A page is one JSON value, because the API cuts an answer of rows at a number that the project sets. The
+-- planner settings make it read in the order of the index, whatever the statistics say: it could else read
+-- all events that follow, only to sort them.
 create function public.pm_strength_read_events(
   module text, after_id bigint, up_to_id bigint, page_size integer
 ) returns jsonb

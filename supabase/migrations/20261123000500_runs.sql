@@ -29,17 +29,17 @@ comment on column public.learning_runs.kind is 'mine (events to lessons) or mate
 comment on column public.learning_runs.status is
   'running, succeeded, failed (see error) or superseded (a newer run was live first).';
 comment on column public.learning_runs.started_at is 'When the run began.';
-comment on column public.learning_runs.finished_at is 'When it was published, failed or given up.';
-comment on column public.learning_runs.source_run_id is 'The mining run whose lessons were materialized.';
+comment on column public.learning_runs.finished_at is 'When it was published, failed or superseded.';
+comment on column public.learning_runs.source_run_id is 'Of a materialization: the mining run that its lessons come from.';
 comment on column public.learning_runs.events is 'Events with a finite outcome that were mined.';
 comment on column public.learning_runs.trades is 'Distinct trades among them.';
-comment on column public.learning_runs.lessons is 'Active lessons that were published or read.';
+comment on column public.learning_runs.lessons is 'Active lessons: those that a mining run published, or that a materialization read.';
 comment on column public.learning_runs.overrides is 'Overrides that were published.';
 comment on column public.learning_runs.baseline is 'The mean outcome over all events.';
 comment on column public.learning_runs.settings is 'The settings that the run went by.';
-comment on column public.learning_runs.warning is 'What the run warned of, such as nearing max_lessons.';
+comment on column public.learning_runs.warning is 'What the run warned of, such as coming near max_lessons.';
 comment on column public.learning_runs.error is 'Why the run failed.';
-comment on column public.learning_runs.request_id is 'Who asked: asking again with the same id starts no second run.';
+comment on column public.learning_runs.request_id is 'Chosen by the caller: a second call with the same id starts no second run.';
 create index learning_runs_source on public.learning_runs (source_run_id);
 create index learning_runs_kind on public.learning_runs (kind, status, id);
 
@@ -51,7 +51,7 @@ grant all on public.learning_runs to service_role;
 create policy learning_runs_read on public.learning_runs
   for select to authenticated using ((select pm_strength.may_read()));
 
--- A run that cannot go on. pm_strength_purge_sets removes what it staged.
+-- What the run has staged stays unseen, and pm_strength_purge_sets removes it.
 create function public.pm_strength_fail_run(run_id bigint, error text, status text default 'failed')
 returns boolean
 language plpgsql

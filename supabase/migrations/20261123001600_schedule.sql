@@ -1,4 +1,4 @@
--- The schedule: due slots become job messages, once, whoever asks first.
+-- The schedule: a due slot becomes one job message, whoever asks first.
 
 create table pm_strength.schedule (
   job text primary key,
@@ -10,7 +10,7 @@ create table pm_strength.schedule (
 comment on table pm_strength.schedule is 'When each job is due (UTC), and the last slot that was queued.';
 comment on column pm_strength.schedule.job is 'What to do.';
 comment on column pm_strength.schedule.every is 'How often.';
-comment on column pm_strength.schedule.past is 'How long past the round hour or five minutes.';
+comment on column pm_strength.schedule.past is 'How long after the full hour, or the full five minutes.';
 comment on column pm_strength.schedule.last_slot is 'The newest slot that was queued.';
 alter table pm_strength.schedule enable row level security;
 revoke all on pm_strength.schedule from anon, authenticated;
@@ -35,9 +35,9 @@ from (
     ('materialize', interval '1 hour', interval '10 minutes')
 ) s (job, every, past);
 
--- Puts a job on the queue. One of the same kind and module that still waits is replaced: after an outage of
--- the workers there is one to do, not one for every hour missed. Two that ask for the same job at once
--- get one: both take the lock, which is held for a few statements. A sweep is for all modules at once.
+-- Replaces a job of the same kind and module that still waits: after an outage of the workers there is one job to
+-- do, not one for every hour missed. The lock makes two callers who ask at once get one job. A sweep is for all
+-- modules.
 -- SECURITY DEFINER: writes the queue.
 create function public.pm_strength_enqueue_job(
   job text, slot timestamptz default null, module text default 'pm'
@@ -71,9 +71,9 @@ comment on function public.pm_strength_enqueue_job(text, timestamptz, text) is
 revoke execute on function public.pm_strength_enqueue_job(text, timestamptz, text) from public, anon, authenticated;
 grant execute on function public.pm_strength_enqueue_job(text, timestamptz, text) to service_role;
 
--- Any number of workers and crons may call this at once: the update of a job's row is the claim. Jobs
--- that are due at once are queued in the order in which they build on each other.
--- SECURITY DEFINER so that a cron can be given this and nothing else.
+-- Any number of workers and crons may call this at once: updating the row of a job claims its slot. Jobs are
+-- queued in the order in which they build on each other. SECURITY DEFINER: a cron needs the right to call this,
+-- and no other.
 create function public.pm_strength_enqueue_due(at timestamptz default clock_timestamp())
 returns integer
 language plpgsql security definer
@@ -106,9 +106,9 @@ comment on function public.pm_strength_enqueue_due(timestamptz) is
 revoke execute on function public.pm_strength_enqueue_due(timestamptz) from public, anon, authenticated;
 grant execute on function public.pm_strength_enqueue_due(timestamptz) to service_role;
 
--- The worker's look at the schedule and at its queue, in one call. A materialization waits for the
--- module's mining that was queued before it, also where another worker is at that: it would publish the
--- overrides of the run before, and the new ones an hour later. SECURITY DEFINER: reads the queue.
+-- A materialization waits for the mining of its module that was queued before it, even if another worker does
+-- that: else it would use the lessons of the run before, and the new ones would wait for an hour. SECURITY
+-- DEFINER: reads the queue.
 create function public.pm_strength_read_job(visibility_seconds integer) returns jsonb
 language plpgsql security definer
 set search_path = ''

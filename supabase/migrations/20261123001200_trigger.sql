@@ -1,12 +1,11 @@
 -- The trigger on ad_strands: a strand that becomes position_closed puts one message on the queue,
 -- in the same transaction.
 
--- SECURITY DEFINER: the bot that inserts has no rights on the queue. Once a statement, not once a
--- row: a bulk insert then costs one call. If it fails the strands are stored all the same, with a
--- warning, and the sweep finds them: learning must never break a bot's insert. It waits for no lock
--- longer than 100 ms, or than a quarter of the time that the statement has: a time-out of the whole statement
--- is not caught, and would undo the insert. An update is compared by hash: a transition table has no
--- statistics, and a nested loop over two of 30,000 rows takes a minute.
+-- SECURITY DEFINER: the bot that inserts has no rights on the queue. It runs once a statement, so a bulk insert
+-- costs one call. If it fails, the strands are stored all the same, with a warning, and the sweep finds them:
+-- learning must never break a bot's insert. It waits at most 100 ms for a lock, or a quarter of the time that
+-- the statement has: a time-out of the whole statement cannot be caught, and would undo the insert. Transition
+-- tables have no statistics; without nested loops an update of 30,000 rows is compared by hash, not for a minute.
 create function pm_strength.enqueue_closed() returns trigger
 language plpgsql security definer
 set search_path = ''

@@ -11,7 +11,7 @@ begin
     alter publication supabase_realtime add table public.learning_runs;
   end if;
 exception when insufficient_privilege then
-  -- the publication is somebody else's on this server: everything but subscribing works without it
+  -- another role owns the publication: all but subscribing works without it
   raise notice 'learning_runs did not join supabase_realtime: %', sqlerrm;
 end
 $$;

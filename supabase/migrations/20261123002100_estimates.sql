@@ -1,7 +1,7 @@
--- Anyone who is signed in may ask how many rows a filter is likely to match (`Prefer: count=planned`): the
--- planner answers from statistics, and row level security does not hold for those. Without statistics on
--- the columns that readers may filter by, its answer says how large a table is and nothing of what is in
--- it. set_id, which no reader filters by, keeps its own: plans need to know how many rows a set has.
+-- With `Prefer: count=planned` any signed-in user may ask how many rows a filter is likely to match. The planner
+-- answers from its statistics, and row level security does not cover those. Without statistics on the columns
+-- that readers filter by, the answer tells the size of a table and nothing about its content. set_id keeps its
+-- statistics: no reader filters by it, and plans need the number of rows of a set.
 do $$
 declare
   readable record;

@@ -27,8 +27,8 @@ comment on column pm_strength.lessons.by_hand is 'Whether it was written through
 create trigger place_by_hand before insert on pm_strength.lessons
 for each row when (new.set_id is null) execute function pm_strength.place_by_hand('lessons');
 
--- The key of a lesson. A scope may be too long for a btree entry, so the index holds 128 bits of
--- its hash; the hash, like jsonb's equality, takes 1 and 1.0 for the same value.
+-- A scope may be too long for a btree entry, so the index holds 128 bits of its hash. Like jsonb's equality,
+-- the hash takes 1 and 1.0 for the same value.
 create unique index lessons_key on pm_strength.lessons (
   set_id, module, pattern_key, action_category,
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
@@ -36,8 +36,8 @@ create unique index lessons_key on pm_strength.lessons (
 create index lessons_order on pm_strength.lessons (set_id, id);
 create index lessons_scope on pm_strength.lessons using gin (scope_subset jsonb_path_ops);
 
--- Every run writes its sets anew and removes the ones before: dead rows are cleared away early, so
--- that tables and indexes keep to about three sets.
+-- Every run writes a whole set and removes an old one. An early vacuum keeps tables and indexes at the size of
+-- about three sets.
 alter table pm_strength.lessons set (autovacuum_vacuum_scale_factor = 0.05);
 
 alter table pm_strength.lessons enable row level security;
@@ -74,8 +74,8 @@ revoke all on public.learning_lessons from anon, authenticated;
 grant select on public.learning_lessons to authenticated;
 grant all on public.learning_lessons to service_role;
 
--- Staging: some thousand rows a call, so that no call comes near the API's time limit. Sending
--- the same rows twice, as a client does after a lost answer, changes nothing.
+-- The caller sends some thousand rows at a time, so that no call comes near the API's time limit. Sending the
+-- same rows twice changes nothing, as a client does after a lost answer.
 create function public.pm_strength_stage_lessons(run_id bigint, lessons jsonb) returns bigint
 language plpgsql
 set search_path = ''
@@ -105,9 +105,8 @@ comment on function public.pm_strength_stage_lessons(bigint, jsonb) is
 revoke execute on function public.pm_strength_stage_lessons(bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.pm_strength_stage_lessons(bigint, jsonb) to service_role;
 
--- What the live set has and the staged one lacks goes along as retired, with its last statistics,
--- until it has been retired for as long as such lessons are kept.
--- Returns the id to continue after, or null when all are through.
+-- A lesson of the live set that the run did not find stays as retired, with its last statistics, for as long as
+-- pm_retention says. Returns the id to continue after, or null at the end.
 create function public.pm_strength_stage_retired(run_id bigint, after_id bigint, page_size integer)
 returns bigint
 language plpgsql
@@ -146,6 +145,6 @@ begin
 end
 $$;
 comment on function public.pm_strength_stage_retired(bigint, bigint, integer) is
-  'Carries a page of the live lessons that a run did not find over as retired; returns the last id seen.';
+  'Copies a page of the live lessons that a run did not find into its set, as retired; returns the last id seen.';
 revoke execute on function public.pm_strength_stage_retired(bigint, bigint, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_stage_retired(bigint, bigint, integer) to service_role;

@@ -1,7 +1,7 @@
--- Capture: messages are claimed, all that their trades have is read, and one transaction finishes them.
+-- Claiming: a worker leases messages, and reads all strands of their trades.
 
--- Waits on the server until messages are due, and leases them: [{msg_id, message}]. Reading what they are
--- about is a call of its own, so that one that cannot be read is known by its message and set aside alone.
+-- Reading the trades is a call of its own: if a trade cannot be read, the worker still has its message, and sets
+-- it aside alone.
 -- SECURITY DEFINER: reads the queue.
 create function public.pm_strength_claim_trades(
   batch_size integer, visibility_seconds integer, wait_seconds integer
@@ -29,18 +29,15 @@ comment on function public.pm_strength_claim_trades(integer, integer, integer) i
 revoke execute on function public.pm_strength_claim_trades(integer, integer, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_claim_trades(integer, integer, integer) to service_role;
 
--- Reads every strand of the trades that these strands belong to, and the events that the trades have:
--- one call a batch, however large. A page is bounded by bytes too: it ends where the next trade would
--- take it over max_bytes, on disk or as text, and "read" says how many of the strands it got to, at least
--- one. Of a content only the fields that capture needs are read, as text, because the reader must see
--- numbers as they were written; where they are over 1 MB it is null. Sizes on disk come first, as they
--- are known without unpacking anything. The answer is json, which is written as it goes, where jsonb
--- would first be built. SECURITY DEFINER: reads the bot's table.
--- Each look-up is one by one ("offset 0") and by index, whatever the planner knows of the tables: while a
--- table is small, or its statistics are from when it was, it would rather read all of it, which takes
--- longer with every strand. What the settings rule out counts as very costly, for which Postgres would
--- compile the plan: that takes longer than all the rest. Waits for locks, of which there may be
--- several, end before the call is cut: so they are told from a trade that takes too long to read.
+-- A page ends before the trade that would take it over max_bytes, on disk or as text. "read" says how many of
+-- the strands it got to, at least one. Sizes on disk come first: they are known without unpacking anything.
+-- Of a content only the fields that capture needs are read, as text, so that the reader sees numbers as they
+-- were written. A content is null where these fields are over 1 MB. The answer is json, because jsonb would
+-- first be built in memory. SECURITY DEFINER: reads the bot's table.
+-- "offset 0" and the planner settings make every look-up use its index. With statistics from when a table was
+-- small the planner would read the whole table, which takes longer with every strand. jit is off because a plan
+-- that the settings make "costly" would be compiled, which takes longer than the call. A wait for a lock ends
+-- before the call is cut, so that it can be told from a trade that takes too long to read.
 create function public.pm_strength_read_trades(strand_ids text[], max_bytes bigint default 8388608) returns json
 language plpgsql stable security definer
 set search_path = ''
@@ -69,7 +66,7 @@ begin
     return json_build_object('read', 0, 'strands', '[]'::json, 'events', '[]'::json);
   end if;
 
-  -- both keys, so that a strand whose two trade ids differ is seen by both trades
+  -- both keys: a strand whose two trade ids differ is seen with both trades
   select coalesce(array_agg(k.key), '{}'), coalesce(array_agg(k.place), '{}') into keys, places
   from (
     select t.key, min(m.place) as place
@@ -117,7 +114,7 @@ begin
     ) t
   ), written as materialized (
     select o.id, o.native_id, o.kind, o.module, o.trade_id, o.created_at, o.place,
-      -- with what surrounds the three fields a text may be a little longer than they are
+      -- the text also holds keys and short fields, so it may be a little longer than 1 MB
       case when octet_length(w.content) <= 1048576 or (octet_length(w.content) <= 1064960 and (
         select sum(octet_length(f.field::text)) <= 1048576
         from (values (d.doc -> 'trade_summary'), (d.doc -> 'entry_context'), (d.doc -> 'scope')) f (field)
@@ -140,7 +137,7 @@ begin
             else json_build_object(
               'trade_id', d.doc -> 'trade_id', 'pattern_key', d.doc -> 'pattern_key',
               'action_category', d.doc -> 'action_category', 'scope', case
-                -- without both it makes no event, and its scope may be as long as it likes
+                -- without both it makes no event, however long its scope is
                 when d.doc ->> 'pattern_key' is not null and d.doc ->> 'action_category' is not null
                   then d.doc -> 'scope'
               end
@@ -198,9 +195,8 @@ comment on function public.pm_strength_read_trades(text[], bigint) is
 revoke execute on function public.pm_strength_read_trades(text[], bigint) from public, anon, authenticated;
 grant execute on function public.pm_strength_read_trades(text[], bigint) to service_role;
 
--- What a message that cannot be read is about, for its dead letter. Nothing is unpacked, so that this can
--- always be told: a trade that is named in the contents alone counts as its close. SECURITY DEFINER: reads
--- the bot's table.
+-- For the dead letter of a message that cannot be read. Unpacks nothing, so that it always has an answer; of a
+-- trade that only the contents name it counts the close alone. SECURITY DEFINER: reads the bot's table.
 create function public.pm_strength_weigh_trade(strand_id text) returns jsonb
 language sql stable security definer
 set search_path = ''
@@ -224,103 +220,3 @@ comment on function public.pm_strength_weigh_trade(text) is
   'How many strands the trade of a strand has, and how many bytes they take on disk: {strands, bytes}.';
 revoke execute on function public.pm_strength_weigh_trade(text) from public, anon, authenticated;
 grant execute on function public.pm_strength_weigh_trade(text) to service_role;
-
--- Finishes a batch in one transaction: events in, messages off the queue, those to try again sent
--- with a delay, bad strands to the dead letters. Repeating it changes nothing: an event or an
--- archived message is not taken twice, and a retry is only sent for a message that is still there.
--- Two workers with the same trade (a lease that ran out) both bring its outcome; the advisory
--- locks (256 for all trades, taken in order) make the second see the first one's events and keep
--- to their outcome.
--- SECURITY DEFINER: writes the queue.
-create function public.pm_strength_commit_trades(
-  events jsonb, done_ids bigint[], retries jsonb, dead jsonb
-) returns jsonb
-language plpgsql security definer
-set search_path = ''
-set jit = off
-set enable_seqscan = off
-set plan_cache_mode = force_custom_plan
-as $$
-declare
-  trades uuid[];
-  closes text[];
-  captured text[];
-  letter record;
-  retry record;
-begin
-  select array_agg(distinct (e ->> 'trade_id')::uuid), array_agg(distinct e ->> 'closed_by')
-  into trades, closes
-  from jsonb_array_elements(events) e;
-
-  -- mining takes this lock alone to know which events are committed
-  perform pg_advisory_xact_lock_shared(hashtext('pm_strength.capture'));
-  perform pg_advisory_xact_lock(hashtext('pm_strength.trade'), slots.slot)
-  from (select distinct hashtext(t::text) & 255 as slot from unnest(trades) t order by 1) slots;
-
-  with known as materialized (
-    select distinct on (k.trade_id) k.*
-    from unnest(trades) t (id)
-    cross join lateral (
-      select e.* from public.pattern_trade_events e where e.trade_id = t.id offset 0
-    ) k
-    order by k.trade_id, k.id
-  ), added as (
-    insert into public.pattern_trade_events (
-      strand_id, trade_id, module, pattern_key, action_category, scope, rr, pnl_usd, rpnl_pct, trimmed,
-      reached_s3, "timestamp", closed_by
-    )
-    select e.strand_id, e.trade_id, coalesce(known.module, e.module, 'pm'), e.pattern_key, e.action_category, e.scope,
-      coalesce(known.rr, e.rr),
-      case when known.id is null then e.pnl_usd else known.pnl_usd end,
-      case when known.id is null then e.rpnl_pct else known.rpnl_pct end,
-      case when known.id is null then e.trimmed else known.trimmed end,
-      case when known.id is null then e.reached_s3 else known.reached_s3 end,
-      coalesce(known."timestamp", e."timestamp"),
-      case when known.id is null then e.closed_by else known.closed_by end
-    from jsonb_to_recordset(events) e (
-      strand_id text, trade_id uuid, module text, pattern_key text, action_category text, scope jsonb,
-      rr double precision, pnl_usd double precision, rpnl_pct double precision, trimmed boolean,
-      reached_s3 boolean, "timestamp" timestamptz, closed_by text
-    )
-    left join known on known.trade_id = e.trade_id
-    on conflict (strand_id) do nothing
-    returning strand_id
-  )
-  select array_agg(a.strand_id) into captured from added a;
-
-  for retry in
-    select r.msg_id, r.message, r.delay_seconds
-    from jsonb_to_recordset(retries) r (msg_id bigint, message jsonb, delay_seconds integer)
-  loop
-    if pgmq.archive('pm_strength_trades', retry.msg_id) then
-      perform pgmq.send('pm_strength_trades', retry.message, retry.delay_seconds);
-    end if;
-  end loop;
-
-  for letter in
-    select d.strand_id, d.code, d.reason, d.message
-    from jsonb_to_recordset(dead) d (strand_id text, code text, reason text, message jsonb)
-  loop
-    perform pm_strength.dead_letter(
-      'pm_strength_trades', letter.strand_id, null, letter.code, letter.reason, letter.message
-    );
-  end loop;
-
-  -- what was learned from after all is no dead letter any more, its close neither
-  update public.pm_dead_letters d set resolved_at = now()
-  where d.requeued_at is null and d.resolved_at is null and d.queue = 'pm_strength_trades'
-    and hashtextextended(coalesce(d.strand_id, d.job), 0) in (
-      select hashtextextended(l.id, 0) from unnest(captured || closes) l (id)
-    )
-    and (d.strand_id = any (captured) or (d.strand_id = any (closes) and d.code in ('no_actions', 'failed')));
-
-  if cardinality(done_ids) > 0 then
-    perform pgmq.archive('pm_strength_trades', done_ids);
-  end if;
-  return jsonb_build_object('events', coalesce(cardinality(captured), 0));
-end
-$$;
-comment on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) is
-  'Writes events, archives and retries messages, and dead-letters bad strands, in one transaction.';
-revoke execute on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) from public, anon, authenticated;
-grant execute on function public.pm_strength_commit_trades(jsonb, bigint[], jsonb, jsonb) to service_role;

@@ -11,9 +11,9 @@ comment on function pm_strength.dimension_count(jsonb) is 'How many dimensions a
 revoke execute on function pm_strength.dimension_count(jsonb) from public, anon, authenticated;
 grant execute on function pm_strength.dimension_count(jsonb) to service_role;
 
--- What an override is found by: the group of its set as 64 bits, which seed all others; each of its terms
--- (a dimension with its value, equal for 1 and 1.0) as 64 bits; and of those the two smallest, as 64 bits.
--- Two that differ may have the same bits: what is found is compared in full.
+-- An override is found by 64 bits, its lead. They are a hash of its two smallest terms; a term is a hash of a
+-- dimension with its value (the same for 1 and 1.0), seeded with the hash of set and group. Different overrides
+-- may have the same lead, so what is found is compared in full.
 create function pm_strength.group_bits(set_id bigint, pattern_key text, action_category text) returns bigint
 language sql immutable strict parallel safe
 set search_path = ''
@@ -24,7 +24,7 @@ comment on function pm_strength.group_bits(bigint, text, text) is 'A group of a 
 revoke execute on function pm_strength.group_bits(bigint, text, text) from public, anon;
 grant execute on function pm_strength.group_bits(bigint, text, text) to authenticated, service_role;
 
--- An override without dimensions is found by its group alone, one with one by its term.
+-- Without dimensions the lead is the hash of the group, with one dimension its term.
 create function pm_strength.lead(set_id bigint, pattern_key text, action_category text, scope_subset jsonb)
 returns bigint
 language sql immutable strict parallel safe
@@ -45,8 +45,8 @@ comment on function pm_strength.lead(bigint, text, text, jsonb) is
 revoke execute on function pm_strength.lead(bigint, text, text, jsonb) from public, anon, authenticated;
 grant execute on function pm_strength.lead(bigint, text, text, jsonb) to service_role;
 
--- Beyond these bounds a number is not the same to every reader of JSON, and would hold in one language and
--- not in another.
+-- A number beyond these bounds is not the same to every reader of JSON: the override would hold in one language
+-- and not in another.
 create function pm_strength.only_doubles(scope_subset jsonb) returns boolean
 language sql immutable strict parallel safe
 set search_path = ''
@@ -69,8 +69,8 @@ comment on function pm_strength.only_doubles(jsonb) is
 revoke execute on function pm_strength.only_doubles(jsonb) from public, anon, authenticated;
 grant execute on function pm_strength.only_doubles(jsonb) to service_role;
 
--- The bounds of numbers keep all that is resolved from them within a double, in any language
--- (overrides.cases.json).
+-- The bounds keep all results of resolving within a double, in every language; `overrides.cases.json` holds
+-- Python to the same.
 create table pm_strength.overrides (
   id bigint generated always as identity primary key,
   -- no foreign key: it would look the set up for each of a million rows
@@ -233,70 +233,3 @@ comment on function public.pm_strength_stage_overrides(bigint, integer) is
   'Makes the overrides of the next page_size lessons: {looked_at, lessons, overrides}; all are made when looked_at is 0.';
 revoke execute on function public.pm_strength_stage_overrides(bigint, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_stage_overrides(bigint, integer) to service_role;
-
--- A page of a set, for a resolver's own book. Without a set it starts at the live one of the module; a set
--- that is dropped is said to be gone, and the reader starts again.
-create function public.pm_strength_read_overrides(
-  set_id bigint default null, after_id bigint default 0, page_size integer default 5000, module text default 'pm'
-) returns jsonb
-language plpgsql stable
-set search_path = ''
-set jit = off
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
-as $$
-declare
-  wanted pm_strength.sets;
-begin
-  perform pm_strength.require_reader();
-  wanted := pm_strength.live_set(module, 'overrides');
-  -- 0 stands for the empty set before the first
-  if set_id is distinct from coalesce(wanted.id, 0) and set_id is not null then
-    select s.* into wanted from pm_strength.sets s
-    where s.id = pm_strength_read_overrides.set_id and s.kind = 'overrides' and s.state in ('live', 'kept')
-      and s.module = pm_strength_read_overrides.module;
-    if not found then
-      return jsonb_build_object('set_id', set_id, 'gone', true);
-    end if;
-  end if;
-  return jsonb_build_object(
-    'set_id', coalesce(wanted.id, 0),
-    'gone', false,
-    'run_id', wanted.mining_run_id,
-    'as_of', pm_strength.as_of(wanted),
-    'now', clock_timestamp(),
-    'settings', pm_strength.effective_settings(module),
-    'overrides', (
-      select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
-      from (
-        select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score
-        from pm_strength.overrides o
-        where o.set_id = wanted.id and o.id > pm_strength_read_overrides.after_id
-        order by o.id
-        limit least(pm_strength_read_overrides.page_size, 20000)
-      ) page
-    )
-  );
-end
-$$;
-comment on function public.pm_strength_read_overrides(bigint, bigint, integer, text) is
-  'A page of a module''s overrides with the run, its time and the settings; page_size 0 asks for those alone.';
-revoke execute on function public.pm_strength_read_overrides(bigint, bigint, integer, text) from public, anon;
-grant execute on function public.pm_strength_read_overrides(bigint, bigint, integer, text) to authenticated, service_role;
-
-create function pm_strength.as_of(overrides_of pm_strength.sets) returns timestamptz
-language sql stable
-set search_path = ''
-as $$
-  select coalesce(overrides_of.published_at, (
-    select o.last_updated_at from pm_strength.overrides o
-    where o.set_id = overrides_of.id and o.by_hand
-    order by o.last_updated_at desc
-    limit 1
-  ))
-$$;
-comment on function pm_strength.as_of(pm_strength.sets) is
-  'When a set of overrides was made: when it was published, or the newest row of one written by hand.';
-revoke execute on function pm_strength.as_of(pm_strength.sets) from public, anon;
-grant execute on function pm_strength.as_of(pm_strength.sets) to authenticated, service_role;

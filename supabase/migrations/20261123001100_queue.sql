@@ -103,7 +103,7 @@ comment on function public.pm_strength_archive(text, bigint[]) is
 revoke execute on function public.pm_strength_archive(text, bigint[]) from public, anon, authenticated;
 grant execute on function public.pm_strength_archive(text, bigint[]) to service_role;
 
--- One open dead letter a subject: putting it there again renews the reason.
+-- A strand or job has one open dead letter at most: a second one renews the reason of the first.
 create function pm_strength.dead_letter(
   queue text, strand_id text, job text, code text, reason text, message jsonb
 ) returns void
@@ -173,7 +173,7 @@ begin
 end
 $$;
 comment on function public.pm_strength_requeue(bigint[]) is
-  'Sends open dead letters again, all of them without a list; returns how many.';
+  'Sends the open dead letters with these ids again, or all of them if letter_ids is null; returns how many.';
 revoke execute on function public.pm_strength_requeue(bigint[]) from public, anon, authenticated;
 grant execute on function public.pm_strength_requeue(bigint[]) to service_role;
 

@@ -1,6 +1,6 @@
--- Repair, as after a restore: a dump may lack the queues, which on some versions of pgmq belong to the
--- extension, or bring them as another version has them. Strands go on arriving then (the trigger only
--- warns); this makes the queues again, and the sweep finds what they missed.
+-- Repair after a restore. A dump may lack the queues, because with some versions of pgmq they belong to the
+-- extension, or have them as another version made them. Strands still arrive then, as the trigger only warns.
+-- Repair makes the queues again, and the sweep finds what they missed.
 
 create function pm_strength.queue_exists(queue text) returns boolean
 language sql stable
@@ -13,8 +13,7 @@ $$;
 comment on function pm_strength.queue_exists(text) is 'Whether a queue and its archive are there.';
 revoke execute on function pm_strength.queue_exists(text) from public, anon, authenticated;
 
--- The calls that return or move a message fail where the tables have other columns than pgmq expects. No
--- message has the number 0.
+-- Tries the calls that fail where the tables have other columns than pgmq expects. No message has the number 0.
 create function pm_strength.queue_fits(queue text) returns boolean
 language plpgsql
 set search_path = ''
@@ -47,7 +46,7 @@ begin
       perform pgmq.create(queue);
       made := made || queue;
     elsif not pm_strength.queue_fits(queue) then
-      -- the messages go along; those that are done do not
+      -- keeps the messages that wait; the archive is not needed
       execute format('select array_agg(q.message), array_agg(q.vt) from pgmq.%I q', 'q_' || queue)
       into messages, due;
       perform pgmq.drop_queue(queue);

@@ -1,4 +1,4 @@
--- Retention: what grows with time and is of no use after some of it goes, by settings.
+-- Retention: what grows with time and is of no use later is removed after some days.
 
 create table public.pm_retention (
   what text primary key,
@@ -26,7 +26,7 @@ as $$
     (select r.keep_days from public.pm_retention r where r.what = kept_since.what), 90
   ))
 $$;
-comment on function pm_strength.kept_since(text) is 'Before when something is too old to be kept.';
+comment on function pm_strength.kept_since(text) is 'Rows that are older than this are removed.';
 revoke execute on function pm_strength.kept_since(text) from public, anon, authenticated;
 grant execute on function pm_strength.kept_since(text) to service_role;
 
@@ -80,6 +80,6 @@ begin
 end
 $$;
 comment on function public.pm_strength_prune(integer) is
-  'Removes up to page_size rows of each kind that is past its time; call until it returns 0.';
+  'Removes up to page_size old rows of each kind; call until it returns 0.';
 revoke execute on function public.pm_strength_prune(integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_prune(integer) to service_role;

@@ -27,7 +27,7 @@ comment on table pm_strength.sets is 'One row for each version of a module''s le
 comment on column pm_strength.sets.id is 'The set; rows of lessons and overrides name it.';
 comment on column pm_strength.sets.module is 'The module that was learned for.';
 comment on column pm_strength.sets.kind is 'lessons or overrides.';
-comment on column pm_strength.sets.profile is 'How it was learned.';
+comment on column pm_strength.sets.profile is 'The method of learning.';
 comment on column pm_strength.sets.state is
   'staging (a run fills it), live (readers see it), kept (the one before), dropped (its rows are removed).';
 comment on column pm_strength.sets.run_id is 'The run that made it; null for rows written by hand.';
@@ -35,11 +35,11 @@ comment on column pm_strength.sets.mining_run_id is 'The mining run that its num
 comment on column pm_strength.sets.base_set_id is 'The set of lessons that it started from.';
 comment on column pm_strength.sets.settings is 'The settings that its run went by.';
 comment on column pm_strength.sets.row_count is 'Active lessons, or overrides, that were staged.';
-comment on column pm_strength.sets.staged_to is 'The last lesson of the base set that overrides were made of.';
+comment on column pm_strength.sets.staged_to is 'Of overrides: the last lesson of the base set that was looked at.';
 comment on column pm_strength.sets.created_at is 'When its run began.';
 comment on column pm_strength.sets.published_at is 'When it went live.';
 comment on column pm_strength.sets.replaced_at is 'When the next set went live.';
-comment on column pm_strength.sets.dropped_at is 'When it was given up: no reader asks for it any more.';
+comment on column pm_strength.sets.dropped_at is 'When it was dropped: from then on no reader gets it.';
 comment on column pm_strength.sets.emptied_at is 'When the last of its rows was removed.';
 
 -- A reader finds the live set here. Publishing changes two rows in one transaction, whatever the number of
@@ -68,9 +68,9 @@ comment on function pm_strength.live_set(text, text) is
 revoke execute on function pm_strength.live_set(text, text) from public, anon;
 grant execute on function pm_strength.live_set(text, text) to authenticated, service_role;
 
--- Where a run starts: its row, its set, and the events or lessons that it is about.
--- For a mining run that is the highest id of all events that are committed: capture holds the advisory
--- lock shared while it writes, so below that id nothing is still on its way, and no trade is read by half.
+-- A mining run reads the events up to the horizon, the highest id of all committed events. Capture holds the
+-- advisory lock shared while it writes, so below the horizon no transaction is still open, and no trade is
+-- read by half.
 create function public.pm_strength_begin_run(module text, kind text, settings jsonb, request_id uuid)
 returns jsonb
 language plpgsql
@@ -122,8 +122,8 @@ comment on function public.pm_strength_begin_run(text, text, jsonb, uuid) is
 revoke execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) from public, anon, authenticated;
 grant execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) to service_role;
 
--- Staging for a run that has failed or is published would change what nobody expects to change. The lock
--- makes two calls for the same run, as after a lost answer, wait for each other.
+-- Nothing may be staged for a run that has ended: its set may be live. The lock makes two calls for the same
+-- run wait for each other, as they come after a lost answer.
 create function pm_strength.staging_set(run_id bigint) returns pm_strength.sets
 language plpgsql
 set search_path = ''
@@ -146,8 +146,8 @@ comment on function pm_strength.staging_set(bigint) is 'The set that a running r
 revoke execute on function pm_strength.staging_set(bigint) from public, anon, authenticated;
 grant execute on function pm_strength.staging_set(bigint) to service_role;
 
--- Rows that are written by hand, through the views, go to the live set of their module. Before the first run
--- there is none, so they get one.
+-- A row that is written by hand, through a view, goes to the live set of its module. Before the first run there
+-- is no live set, so this makes one.
 create function pm_strength.place_by_hand() returns trigger
 language plpgsql
 set search_path = ''

@@ -1,9 +1,8 @@
--- The sweep: closed trades that have no message and no events, and actions that came too late.
+-- The sweep queues closed trades that have no message and no events, and actions that came too late.
 
--- Trades with an action that could be learned from and has not been. Used to tell a close that
--- still waits for its actions from one whose actions have come. The content is looked at last, as it may
--- be long. By index, whatever the planner knows of the tables, as is the sweep itself: by a plan from when
--- they were small it compared every action with every event.
+-- Tells a close that still waits for its actions from one whose actions have come. Looks at the content last, as
+-- it may be long. Like the sweep itself it must use the indexes: with a plan from when the tables were small it
+-- compared every action with every event.
 create function pm_strength.has_new_action(trade_key text) returns boolean
 language plpgsql stable
 set search_path = ''
@@ -21,7 +20,7 @@ begin
       where i.kind = 'pm_action' and i.content_key = trade_key and i.column_key is distinct from trade_key
       offset 0
     ) a
-    -- one look-up each: "exists" could read all events and letters first, to look the action up in them
+    -- one look-up each: for "exists" the planner may first read all events and dead letters into a hash
     where case
       when (select true from public.pattern_trade_events e where e.strand_id = a.id) then false
       when (
@@ -39,10 +38,10 @@ comment on function pm_strength.has_new_action(text) is
   'Whether a trade has an action that is neither an event nor a dead letter yet.';
 revoke execute on function pm_strength.has_new_action(text) from public, anon, authenticated;
 
--- One page of strands of one kind, in order of id; returns where to go on, null at the end. A page is
--- bounded by the bytes of its contents too, but has at least one strand. A plan of its own for each call
--- lets a page of missed strands be compared with the queue by hash; without sorts and bitmaps the page is
--- read in order of the index, and not more than it.
+-- Looks at one page of strands of one kind, in order of id, at least one strand and about 8 MB of contents.
+-- after_id of the answer is where to go on, null at the end. Without sorts and bitmaps it reads the page in the
+-- order of the index and nothing beyond it; with a plan of its own for each call it compares many missed strands
+-- with the queue by hash.
 -- SECURITY DEFINER: reads and writes the queue.
 create function public.pm_strength_sweep(kind text, after_id text, page_size integer) returns jsonb
 language plpgsql security definer
@@ -141,9 +140,9 @@ comment on function public.pm_strength_sweep(text, text, integer) is
 revoke execute on function public.pm_strength_sweep(text, text, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_sweep(text, text, integer) to service_role;
 
--- Where the sweep cannot look at a strand in the time that a call has, not even at it alone, because of all
--- that its trade holds, the strand becomes a dead letter and the sweep goes on behind it. Null where the
--- trade is small: then something else holds the database up. SECURITY DEFINER: reads the bot's table.
+-- A trade may be so large that the sweep cannot look at one of its strands within a call. The strand then becomes
+-- a dead letter, and the sweep goes on behind it. Null where the trade is small: then something else slows the
+-- database down. SECURITY DEFINER: reads the bot's table.
 create function public.pm_strength_set_aside(kind text, after_id text) returns text
 language plpgsql security definer
 set search_path = ''
@@ -180,12 +179,12 @@ begin
 end
 $$;
 comment on function public.pm_strength_set_aside(text, text) is
-  'Makes the strand of a kind that follows after_id a dead letter if its trade is large; returns where to go on, else null.';
+  'Makes the next strand after after_id a dead letter if its trade is large; returns where to go on, or null.';
 revoke execute on function public.pm_strength_set_aside(text, text) from public, anon, authenticated;
 grant execute on function public.pm_strength_set_aside(text, text) to service_role;
 
--- Those that have a message are left alone, but for a close that waits for its next try while its
--- actions are there: that try is due now. "offset 0" keeps the question to those that wait.
+-- Leaves strands alone that have a message. Where the message of a close waits for its next try although the
+-- actions are there, the try is due now. "offset 0" makes the planner find the waiting messages first.
 create function pm_strength.enqueue_missed(strand_ids text[]) returns integer
 language plpgsql
 set search_path = ''

@@ -2,9 +2,9 @@
 -- GIN on jsonb serves "contains", never "is contained in": without an index on what an override asks for
 -- (pm_strength.lead) all overrides of a group would be compared with the scope.
 
--- The answer for one request. An override that holds has only terms of the scope, so it is found by a
--- term or a pair of terms of the scope; the few that are found are compared in full. Only a scope of very
--- many dimensions is compared with the whole group. The settings keep it on the index, by one plan,
+-- Every term of an override that holds is also a term of the scope. So the overrides are looked up by each term
+-- and by each pair of terms of the scope, and the few that are found are compared in full. A scope of more than
+-- 200 dimensions is compared with the whole group. The planner settings keep it on the index, with one plan,
 -- whatever the statistics say.
 create function pm_strength.resolve_one(
   live pm_strength.sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
@@ -36,7 +36,7 @@ begin
     raise invalid_parameter_value using
       message = format('match_limit: expected a number from 0 on, or null for all, got %s', match_limit);
   end if;
-  -- pm_strength.lead, for every override that could hold
+  -- what pm_strength.lead gives for every override that could hold
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
     array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits)),
     coalesce(bool_or(abs(n.number) > 9007199254740992 and n.number = trunc(n.number)), false)
@@ -47,7 +47,7 @@ begin
 
   -- every pair of a thousand dimensions would take longer than comparing them with all overrides
   if too_large then
-    -- not the same number in every language: nothing can hold
+    -- such a number is not the same in every language, so nothing may hold
     leads := '{}';
   elsif cardinality(terms) <= 200 or terms is null then
     select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || bits into leads
@@ -59,8 +59,8 @@ begin
     select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions,
       o.confidence_score * power(o.dimensions + 1, alpha) as weight
     from (
-      -- found by its bits alone: the "offset" keeps the planner from another index, which it would take
-      -- while its statistics know nothing of a new set
+      -- "offset 0" keeps the planner from another index, which it would choose while its statistics do not
+      -- know the new set
       select s.* from (select i.* from pm_strength.overrides i where i.lead = any (leads) offset 0) s
       where s.set_id = set_asked
         and s.pattern_key = resolve_one.pattern_key
@@ -181,7 +181,7 @@ begin
   end if;
   for asked in
     select
-      -- what is not a text is bad_input, as no key is
+      -- a key that is not a text counts as missing, which is bad_input
       case when jsonb_typeof(r.value -> 'pattern_key') = 'string' then r.value ->> 'pattern_key' end as pattern_key,
       case when jsonb_typeof(r.value -> 'action_category') = 'string' then r.value ->> 'action_category' end
         as action_category,

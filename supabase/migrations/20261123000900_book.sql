@@ -1,0 +1,68 @@
+-- The book: what a resolver needs to answer by itself, page by page.
+
+create function pm_strength.as_of(overrides_of pm_strength.sets) returns timestamptz
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(overrides_of.published_at, (
+    select o.last_updated_at from pm_strength.overrides o
+    where o.set_id = overrides_of.id and o.by_hand
+    order by o.last_updated_at desc
+    limit 1
+  ))
+$$;
+comment on function pm_strength.as_of(pm_strength.sets) is
+  'When a set of overrides was made: when it was published, or the newest row of one written by hand.';
+revoke execute on function pm_strength.as_of(pm_strength.sets) from public, anon;
+grant execute on function pm_strength.as_of(pm_strength.sets) to authenticated, service_role;
+
+-- A page of a set, for a resolver's own book. Without a set it starts at the live one of the module; a set
+-- that is dropped is said to be gone, and the reader starts again.
+create function public.pm_strength_read_overrides(
+  set_id bigint default null, after_id bigint default 0, page_size integer default 5000, module text default 'pm'
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+  wanted pm_strength.sets;
+begin
+  perform pm_strength.require_reader();
+  wanted := pm_strength.live_set(module, 'overrides');
+  -- 0 stands for the empty set before the first
+  if set_id is distinct from coalesce(wanted.id, 0) and set_id is not null then
+    select s.* into wanted from pm_strength.sets s
+    where s.id = pm_strength_read_overrides.set_id and s.kind = 'overrides' and s.state in ('live', 'kept')
+      and s.module = pm_strength_read_overrides.module;
+    if not found then
+      return jsonb_build_object('set_id', set_id, 'gone', true);
+    end if;
+  end if;
+  return jsonb_build_object(
+    'set_id', coalesce(wanted.id, 0),
+    'gone', false,
+    'run_id', wanted.mining_run_id,
+    'as_of', pm_strength.as_of(wanted),
+    'now', clock_timestamp(),
+    'settings', pm_strength.effective_settings(module),
+    'overrides', (
+      select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
+      from (
+        select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score
+        from pm_strength.overrides o
+        where o.set_id = wanted.id and o.id > pm_strength_read_overrides.after_id
+        order by o.id
+        limit least(pm_strength_read_overrides.page_size, 20000)
+      ) page
+    )
+  );
+end
+$$;
+comment on function public.pm_strength_read_overrides(bigint, bigint, integer, text) is
+  'A page of a module''s overrides with the run, its time and the settings; page_size 0 asks for those alone.';
+revoke execute on function public.pm_strength_read_overrides(bigint, bigint, integer, text) from public, anon;
+grant execute on function public.pm_strength_read_overrides(bigint, bigint, integer, text) to authenticated, service_role;
