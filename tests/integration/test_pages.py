@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pm_strength.project import pages as pages_module
 from pm_strength.project import store as store_module
 from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
@@ -18,7 +19,8 @@ from .test_loop import assert_events, assert_learned
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ROW_PAGE", "READ_PAGE", "STAGE_PAGE", "SWEEP_PAGE", "PURGE_PAGE"):
+    monkeypatch.setattr(pages_module, "ROW_PAGE", 15)
+    for name in ("READ_PAGE", "STAGE_PAGE", "SWEEP_PAGE", "PURGE_PAGE"):
         monkeypatch.setattr(store_module, name, 15)
     monkeypatch.setattr(learning, "STAGE_PAGE", 15)
 
@@ -89,7 +91,7 @@ def test_rows_that_are_listed_while_a_run_is_published_are_of_one_run(
     drain()
     learning.mine(store)
     learning.materialize(store)
-    page = store_module._page
+    page = pages_module._following
     calls = 0
 
     def publish_meanwhile(*arguments: Any) -> Any:
@@ -100,7 +102,7 @@ def test_rows_that_are_listed_while_a_run_is_published_are_of_one_run(
             learning.materialize(store)
         return page(*arguments)
 
-    monkeypatch.setattr(store_module, "_page", publish_meanwhile)
+    monkeypatch.setattr(pages_module, "_following", publish_meanwhile)
     for listed in (store.lessons, store.overrides):
         calls = 0
         found = listed()

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..errors import AnswerTooLargeError, TooMuchError
+from ..errors import TooMuchError
 from ..settings import DEFAULT_MODULE
 from .api import Api
 from .connection import Connection
-
-Row = dict[str, Any]
-# Builds a query on the supabase-py client.
-Query = Callable[[Any], Any]
+from .pages import Pages, filtered
+from .pages import Row as Row
 
 TRADES_QUEUE = "pm_strength_trades"
 JOBS_QUEUE = "pm_strength_jobs"
 
-# The API cuts an answer of rows at 1,000 on a hosted project.
-ROW_PAGE = 1000
 # Functions that return a page as one JSON value are not cut; these sizes keep a call well under 8 s.
 READ_PAGE = 5000
 STAGE_PAGE = 4000
@@ -34,6 +29,7 @@ class Store:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._pages = Pages(api)
 
     @classmethod
     def connect(cls, connection: Connection) -> Store:
@@ -105,19 +101,8 @@ class Store:
         of all that its trade holds, becomes a dead letter, and the sweep goes on.
         """
         for kind in ("position_closed", "pm_action"):
-            after: str | None = ""
-            size = SWEEP_PAGE
-            while after is not None:
-                try:
-                    page = self._api.rpc_page("pm_strength_sweep", kind=kind, after_id=after, page_size=size)
-                except TooMuchError as error:
-                    if size > 1:
-                        size = max(1, size // 8)
-                        continue
-                    after = self._set_aside(kind, after, error)
-                    continue
-                after = page["after_id"]
-                size = min(SWEEP_PAGE, size * 8)
+            skip = partial(self._set_aside, kind)
+            for page in self._pages.walk("pm_strength_sweep", SWEEP_PAGE, skip, kind=kind):
                 yield int(page["found"])
 
     def _set_aside(self, kind: str, after_id: str, error: TooMuchError) -> str:
@@ -168,7 +153,7 @@ class Store:
     def dead_letters(self) -> list[Row]:
         """All open dead letters, oldest first."""
         return list(
-            self._pages(
+            self._pages.rows(
                 lambda client: (
                     client.table("pm_dead_letters")
                     .select("*")
@@ -245,7 +230,7 @@ class Store:
     def read_events(self, module: str, up_to_id: int) -> Iterator[list[Row]]:
         """All events of a module up to an id, in pages in order of capture."""
         after = 0
-        while page := self._page(
+        while page := self._pages.page(
             "pm_strength_read_events", READ_PAGE, module=module, after_id=after, up_to_id=up_to_id
         ):
             yield page
@@ -278,30 +263,36 @@ class Store:
             )
 
     def lessons(self, **filters: Any) -> list[Row]:
-        """The lessons of the last run, filtered as `_filter` says."""
-        return self._whole("mine", lambda client: _filter(client.table("learning_lessons"), **filters))
+        """The lessons of the last run, filtered as `pages.filtered` says."""
+        return self._pages.whole(
+            lambda client: filtered(client.table("learning_lessons"), **filters),
+            partial(self._published, "mine"),
+        )
 
     def strongest_lessons(self, limit: int, **filters: Any) -> list[Row]:
         """The lessons with the highest and with the lowest edge: at most `limit` of each."""
-        return self._extremes("learning_lessons", "stats->edge_raw", "n", limit, **filters)
+        return self._pages.extremes("learning_lessons", "stats->edge_raw", "n", limit, filters)
 
     # overrides
 
     def stage_overrides(self, run_id: int) -> Iterator[Row]:
         """Make the overrides of a run's lessons, page by page: {looked_at, lessons, overrides} of each."""
         while True:
-            page: Row = self._page("pm_strength_stage_overrides", STAGE_PAGE, run_id=run_id)
+            page: Row = self._pages.page("pm_strength_stage_overrides", STAGE_PAGE, run_id=run_id)
             yield page
             if page["looked_at"] == 0:
                 return
 
     def overrides(self, **filters: Any) -> list[Row]:
-        """The overrides in force, filtered as `_filter` says."""
-        return self._whole("materialize", lambda client: _filter(client.table("pm_overrides"), **filters))
+        """The overrides in force, filtered as `pages.filtered` says."""
+        return self._pages.whole(
+            lambda client: filtered(client.table("pm_overrides"), **filters),
+            partial(self._published, "materialize"),
+        )
 
     def strongest_overrides(self, limit: int, **filters: Any) -> list[Row]:
         """The overrides with the highest and with the lowest multiplier: at most `limit` of each."""
-        return self._extremes("pm_overrides", "multiplier", "confidence_score", limit, **filters)
+        return self._pages.extremes("pm_overrides", "multiplier", "confidence_score", limit, filters)
 
     def override_page(
         self,
@@ -311,7 +302,7 @@ class Store:
         module: str = DEFAULT_MODULE,
     ) -> Row:
         """{set_id, gone, run_id, as_of, settings, overrides}; page_size 0 asks for the version alone."""
-        page: Row = self._page(
+        page: Row = self._pages.page(
             "pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id, module=module
         )
         return page
@@ -345,40 +336,6 @@ class Store:
         )
         return answers
 
-    def _page(self, function: str, page_size: int, **params: Any) -> Any:
-        """A page of a function; a smaller one where that takes too long, or is too long."""
-        while True:
-            try:
-                return self._api.rpc_page(function, **params, page_size=page_size)
-            except (TooMuchError, AnswerTooLargeError):
-                if page_size <= 1:
-                    raise
-                page_size = max(1, page_size // 8)
-
-    def _pages(self, query: Query) -> Iterator[Row]:
-        """All rows of a query in order of id; a project may cut an answer shorter than asked for."""
-        after = 0
-        while page := self._api.table(partial(_page, query, after)):
-            yield from page
-            after = page[-1]["id"]
-
-    def _whole(self, kind: str, query: Query) -> list[Row]:
-        """All rows of a query on a live set; read again if a run was published between two pages."""
-        published = self._published(kind)
-        while True:
-            rows = list(self._pages(query))
-            before, published = published, self._published(kind)
-            if before == published:
-                return rows
-
-    def _extremes(self, table: str, column: str, weight: str, limit: int, **filters: Any) -> list[Row]:
-        """The rows with the highest and the lowest values of a column, among equals the weightiest."""
-        found: dict[int, Row] = {}
-        for descending in (True, False):
-            query = partial(_ordered, table, column, weight, descending, min(limit, ROW_PAGE), filters)
-            found |= {row["id"]: row for row in self._api.table(query)}
-        return list(found.values())
-
     def _published(self, kind: str) -> int:
         newest = self._api.table(
             lambda client: (
@@ -391,44 +348,3 @@ class Store:
             )
         )
         return int(newest[0]["id"]) if newest else 0
-
-
-def _page(query: Query, after_id: int, client: Any) -> Any:
-    return query(client).gt("id", after_id).order("id").limit(ROW_PAGE)
-
-
-def _ordered(
-    table: str,
-    column: str,
-    weight: str,
-    descending: bool,
-    limit: int,
-    filters: Mapping[str, Any],
-    client: Any,
-) -> Any:
-    query = _filter(client.table(table), **filters)
-    return query.order(column, desc=descending).order(weight, desc=True).order("id").limit(limit)
-
-
-def _filter(
-    table: Any,
-    *,
-    module: str | None = None,
-    pattern_key: str | None = None,
-    action_category: str | None = None,
-    scope: Mapping[str, Any] | None = None,
-    status: str | None = None,
-) -> Any:
-    """Rows of a module, of a group, of a status, and those whose scope_subset holds all of `scope`."""
-    query = table.select("*")
-    for column, value in (
-        ("module", module),
-        ("pattern_key", pattern_key),
-        ("action_category", action_category),
-        ("status", status),
-    ):
-        if value is not None:
-            query = query.eq(column, value)
-    if scope:
-        query = query.filter("scope_subset", "cs", json.dumps(scope))
-    return query
