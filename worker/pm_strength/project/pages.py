@@ -1,4 +1,4 @@
-"""Rows page by page, as no answer holds a whole table; a page that is too much is asked for again, smaller."""
+"""Rows page by page: no answer holds a whole table, and one that is too much is asked for again, smaller."""
 
 from __future__ import annotations
 
