@@ -49,6 +49,11 @@ def db(variables: dict[str, str]) -> Iterator[Database]:
 @pytest.fixture
 def clean(db: Database) -> None:
     """An empty project: no strands, nothing learned, nothing queued, default settings."""
+    empty(db)
+
+
+def empty(db: Database) -> None:
+    """What `clean` does, for fixtures of a wider scope."""
     db.execute(
         """
         truncate public.ad_strands, public.pattern_trade_events, pm_strength.lessons, pm_strength.overrides,
