@@ -69,13 +69,11 @@ def reason_not_to_run(block: Block) -> str | None:
 
 
 def to_run(page: str) -> list[Block]:
-    return [
-        block for block in BLOCKS[page] if block.language in RUN and reason_not_to_run(block) is None
-    ]
+    return [block for block in BLOCKS[page] if block.language in RUN and reason_not_to_run(block) is None]
 
 
 @pytest.fixture(scope="module")
-def project(variables: dict[str, str]) -> Iterator[dict[str, str]]:
+def project(variables: dict[str, str]) -> dict[str, str]:
     """A project on which examples/bot.py made 80 trades, once, and learned from them."""
     with psycopg.connect(variables["DB_URL"], autocommit=True) as database:
         empty(database)
@@ -92,7 +90,7 @@ def project(variables: dict[str, str]) -> Iterator[dict[str, str]]:
     learning.mine(store)
     learning.materialize(store)
     store.close()
-    yield variables | FUNCTION_SECRETS | {"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": key}
+    return variables | FUNCTION_SECRETS | {"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": key}
 
 
 class Reader:
