@@ -4,7 +4,8 @@
     python examples/bot.py --trades 60
 
 Run it, let the worker learn (`pm-strength worker --drain && pm-strength learn`), and run it again: it then
-buys more where it won and less where it lost. It uses the public names of pm_strength and supabase-py.
+buys more where it won and less where it lost. It uses the public names of pm_strength and supabase-py;
+docs/strands.md and docs/sizing.md explain them.
 """
 
 from __future__ import annotations
