@@ -103,6 +103,26 @@ def test_every_block_of_code_is_of_a_kind_that_is_looked_at(page: Path) -> None:
             json.loads(block.code)
 
 
+def test_what_is_shown_is_what_a_block_prints_or_is_compared_below() -> None:
+    every = [block for page in PAGES for block in blocks(page)]
+    printed = {block.shown for block in every}
+    alone = [
+        block for block in every if block.language in SHOWN and (block.language, block.code) not in printed
+    ]
+    assert [block.page for block in alone] == ["README.md", "docs/architecture.md"]
+
+
+def test_the_rooms_are_those_that_the_linter_keeps() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (rooms,) = (rule for rule in project["tool"]["importlinter"]["contracts"] if rule["id"] == "rooms")
+    page = ROOT / "docs" / "architecture.md"
+    (drawn,) = (block.code for block in blocks(page) if block.language == "text")
+    assert drawn.splitlines() == rooms["layers"]
+    listed = set(re.findall(r"^\| .*`worker/pm_strength/.*", page.read_text(), re.MULTILINE))
+    named = set(re.findall(r"`worker/pm_strength/(\w+)", "".join(listed)))
+    assert named == set(re.findall(r"\w+", " ".join(rooms["layers"])))
+
+
 def test_every_setting_is_explained_with_its_default() -> None:
     text = prose(ROOT / "docs" / "learning.md")
     section = text[text.index("| setting | default |") :]
