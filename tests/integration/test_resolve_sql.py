@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pm_strength.project.store import Store
 from .conftest import Database
 
 Row = dict[str, Any]
+CASES = (Path(__file__).parents[2] / "supabase" / "functions" / "_shared" / "resolve.cases.json").read_text()
 VALUES: dict[str, list[Any]] = {
     "chain": ["solana", "base", "Solana", ""],
     "rank": [1, 1.0, "1", True, 2.5, -3, 1e-7],
@@ -78,6 +80,56 @@ def requests(rng: random.Random, count: int) -> list[Row]:
         }
         for _ in range(count)
     ]
+
+
+# A case with its numbers as they are written in the file: SQL reads them itself.
+CASE = "with given as (select (%(cases)s::json -> %(place)s)::jsonb as c) "
+FILL = (
+    CASE + "insert into pm_overrides "
+    "(pattern_key, action_category, scope_subset, multiplier, confidence_score, last_updated_at) "
+    "select 'p', 'entry', o.value -> 'scope_subset', (o.value -> 'multiplier')::double precision, "
+    "(o.value -> 'confidence_score')::double precision, "
+    "now() - coalesce((c -> 'age_hours')::double precision, 0) * interval '1 hour' "
+    "from given, jsonb_array_elements(c -> 'overrides') with ordinality o (value, place) order by o.place "
+    "returning id"
+)
+SETTINGS = (
+    CASE + "update learning_settings set settings = coalesce(c -> 'settings', '{}') "
+    "from given where module = 'pm'"
+)
+SINGLE = CASE + (
+    "select resolve_pm_strength(coalesce(c -> 'pattern_key', '\"p\"') #>> '{}', "
+    "coalesce(c -> 'action_category', '\"entry\"') #>> '{}', c -> 'scope', null) from given"
+)
+BATCH = CASE + (
+    'select resolve_pm_strength_batch(jsonb_build_array(\'{"pattern_key": "p", '
+    "\"action_category\": \"entry\"}' || (c - array['multiplier', 'matches', 'settings'])), null) -> 0 "
+    "from given"
+)
+
+
+@pytest.mark.parametrize("place", range(len(json.loads(CASES))), ids=lambda n: json.loads(CASES)[n]["name"])
+def test_sql_resolves_as_the_table_says(db: Database, clean: None, place: int) -> None:
+    """The book in Python is tested with the same table."""
+    case = json.loads(CASES)[place]
+    given = {"cases": CASES, "place": place}
+    answers: list[Any] = []
+    with db.transaction(force_rollback=True):
+        ids = [row[0] for row in db.execute(FILL.encode(), given)]
+        db.execute(SETTINGS.encode(), given)
+        # one request has no strategy of its own, and its key is a text
+        keys = [case.get(name, "") for name in ("pattern_key", "action_category")]
+        if "strategy" not in case and all(key is None or isinstance(key, str) for key in keys):
+            answers += db.execute(SINGLE.encode(), given).fetchone() or ()
+        answers += db.execute(BATCH.encode(), given).fetchone() or ()
+    for answer in answers:
+        assert (answer["reason"], answer["matched"]) == (case["reason"], case["matched"])
+        assert math.isclose(answer["multiplier"], case["multiplier"], rel_tol=1e-12)
+        assert [match["id"] for match in answer["matches"]] == [
+            ids[match["override"]] for match in case["matches"]
+        ]
+        weights = [match["weight"] for match in case["matches"]]
+        assert [match["weight"] for match in answer["matches"]] == pytest.approx(weights, rel=1e-12)
 
 
 @pytest.mark.parametrize("strategy", ["blend", "most_specific"])
