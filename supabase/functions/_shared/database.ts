@@ -4,7 +4,8 @@ import { PostgrestClient } from "@supabase/postgrest-js";
 import type { Caller } from "./auth.ts";
 import type { Database as Schema } from "./database.types.ts";
 import type { Environment } from "./environment.ts";
-import { forbidden, HttpError, invalid, unavailable } from "./errors.ts";
+import { unavailable } from "./errors.ts";
+import { failure } from "./failure.ts";
 import { parseJson } from "./json_reader.ts";
 
 export type Row = Record<string, unknown>;
@@ -98,13 +99,15 @@ export class Database {
   }
 }
 
-type Result = { data: unknown; error: { code?: string; message: string } | null; status: number };
+type Result = { data: unknown; error: { code?: unknown; message: string } | null; status: number };
 
 const rowsOf = async (query: PromiseLike<Result>): Promise<unknown> => {
   const { data, error, status } = await query;
-  if (error !== null) throw failure(status, error.code ?? "", error.message);
+  if (error !== null) throw failure(status, error.code, error.message);
+  // every good answer is a text (see fetchText); postgrest-js takes some errors for a success, as an empty 404
+  if (typeof data !== "string") throw failure(status < 400 ? 404 : status, "", "");
   try {
-    return parseJson(String(data));
+    return parseJson(data);
   } catch {
     throw unavailable();
   }
@@ -118,25 +121,4 @@ const fetchText = async (input: string | URL | Request, init?: RequestInit): Pro
   const answer = await fetch(input, { ...init, redirect: "manual" });
   if (!answer.ok) return answer;
   return Response.json(await answer.text(), { status: answer.status === 201 ? 201 : 200 });
-};
-
-// What a gateway says of a request that is more than it takes, without a word of PostgREST's.
-const REFUSED = [400, 413, 414, 431];
-
-/** What a failed call means for the caller. */
-export const failure = (status: number, code: string, message: string): HttpError => {
-  // no answer, a server that is starting or busy, a cut connection, a schema that is being reloaded
-  const passing = status === 0 || status >= 500 || [408, 429].includes(status) ||
-    (code === "" && !REFUSED.includes(status)) ||
-    /^(08|53|55|57|40)/.test(code) || /^PGRST(00|20[0-5])/.test(code);
-  if (code === "PGRST204") {
-    // PostgREST 12 words it one way, later ones the other
-    const column = /(?:column '(.*)' of|the '(.*)' column of)/is.exec(message)?.slice(1).find(Boolean) ?? "";
-    return invalid([{ path: [column], message: "expected a column of ad_strands" }]);
-  }
-  if (passing) return unavailable();
-  if (status === 401 || status === 403 || code === "42501") {
-    return forbidden("The database does not let this key or token do that.");
-  }
-  return invalid([{ path: [], message: code === "" ? "expected less in one request" : message }]);
 };

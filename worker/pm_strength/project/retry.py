@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ..errors import PermanentStoreError, StoreError, TooMuchError, TransientStoreError
+from ..errors import (
+    AnswerTooLargeError,
+    PermanentStoreError,
+    StoreError,
+    TooMuchError,
+    TransientStoreError,
+)
 
 BASE_DELAY_SECONDS = 0.25
 MAX_DELAY_SECONDS = 30.0
@@ -11,17 +17,25 @@ MAX_RETRY_AFTER_SECONDS = 120.0
 # Postgres classes: connection, rollback (serialization, deadlock), resources, intervention
 # (shutdown, cancel), system and internal errors.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57", "58", "XX")
-_TRANSIENT_CODES = ("55P03", "25006", "PGRST000", "PGRST001", "PGRST002", "PGRST003")
-# A time-out, no memory, an answer that Postgres cannot build: a smaller page may do.
-_TOO_MUCH_CODES = ("57014", "53200", "54000")
+# A lock that somebody holds, and a database that only reads for now.
+_TRANSIENT_CODES = ("55P03", "25006")
 _TRANSIENT_STATUSES = (408, 425, 429)
-# Data, constraints, syntax and rights, a state that forbids the call, `raise`: PostgREST gives some
-# of them a 500, but the same call will meet the same answer.
-_PERMANENT_CLASSES = ("0A", "21", "22", "23", "28", "42", "55", "P0")
-# PostgREST does not know the function or table: its schema cache is old, or the migrations are
-# missing. A few tries tell which.
+# Data, constraints, syntax and rights, limits, a state that forbids the call, `raise`: PostgREST gives
+# some of them a 500, but the same call will meet the same answer.
+_PERMANENT_CLASSES = ("0A", "21", "22", "23", "28", "42", "54", "55", "P0")
+# PostgREST's own codes: a request or a token that it refuses.
+_PERMANENT_PREFIXES = ("PGRST1", "PGRST2", "PGRST3")
+# A connection that was open while a table changed; PostgREST closes it then.
+_STALE_PLAN = "cached plan must not change result type"
+# A time-out, no memory: a smaller page may do.
+_TOO_MUCH_CODES = ("57014", "53200")
+# What Postgres cannot build or index, at any try: only a smaller page may do.
+_TOO_LARGE_CODE = "54000"
+# A column is the caller's own: who names one that the table lacks is told at once.
 UNKNOWN_COLUMN_CODE = "PGRST204"
-_UNKNOWN_OBJECT_CODES = ("PGRST202", UNKNOWN_COLUMN_CODE, "PGRST205")
+# PostgREST does not know the function, table or relationship: its copy of the schema is old, or the
+# migrations are missing. A few tries tell which.
+_UNKNOWN_OBJECT_CODES = ("PGRST200", "PGRST202", "PGRST205")
 _UNKNOWN_OBJECT_TRIES = 4
 
 
@@ -48,29 +62,36 @@ def classify(
     """The error for a refused call: transient or permanent, with what to do about it.
 
     `status` is the HTTP status, None if there was no answer; `code` the Postgres or PostgREST
-    code; `attempt` the number of tries before this one.
+    code, None if the answer has none; `attempt` the number of tries before this one. The edge functions
+    decide the same (`failure.ts`); both are tested with retry.cases.json.
     """
     if code in _UNKNOWN_OBJECT_CODES and attempt + 1 >= _UNKNOWN_OBJECT_TRIES:
-        # a column is the caller's own, a table or function is ours
         remedy = " Apply the migrations with `supabase db push` (or `pm-strength up`)."
-        return PermanentStoreError(
-            message + ("" if code == UNKNOWN_COLUMN_CODE else remedy), status=status, code=code
-        )
+        return PermanentStoreError(message + remedy, status=status, code=code)
     if code in _TOO_MUCH_CODES:
         return TooMuchError(message, status=status, code=code, retry_after=retry_after)
-    sql_class = code[:2] if code is not None and len(code) == 5 else None
+    if status is None or _is_transient(status, code, message):
+        return TransientStoreError(message, status=status, code=code, retry_after=retry_after)
+    kind = AnswerTooLargeError if code == _TOO_LARGE_CODE else PermanentStoreError
+    return kind(message + _remedy(status, code), status=status, code=code)
+
+
+def _is_transient(status: int, code: str | None, message: str) -> bool:
+    if status in _TRANSIENT_STATUSES:
+        return True
+    if code is None:
+        # PostgREST gives a 400 without a code where its own connection to Postgres broke off
+        return status == 400 or status >= 500
+    sql_class = code[:2] if len(code) == 5 else None
     if (
-        status is None
-        or status in _TRANSIENT_STATUSES
-        or (status >= 500 and sql_class not in _PERMANENT_CLASSES)
-        or sql_class in _TRANSIENT_CLASSES
+        sql_class in _TRANSIENT_CLASSES
         or code in _TRANSIENT_CODES
         or code in _UNKNOWN_OBJECT_CODES
-        # PostgREST always says why; what does not is a connection that was cut on the way to it
-        or (status == 400 and code is None)
+        or code.startswith("PGRST0")
+        or (code == "0A000" and message.startswith(_STALE_PLAN))
     ):
-        return TransientStoreError(message, status=status, code=code, retry_after=retry_after)
-    return PermanentStoreError(message + _remedy(status, code), status=status, code=code)
+        return True
+    return status >= 500 and sql_class not in _PERMANENT_CLASSES and not code.startswith(_PERMANENT_PREFIXES)
 
 
 def is_data_error(code: str | None) -> bool:
