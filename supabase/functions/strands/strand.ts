@@ -10,7 +10,7 @@ import { finite, isStorable, LongNumber, Unreadable } from "../_shared/numbers.t
 import { MAX_DEPTH, type Path, walk } from "../_shared/walk.ts";
 import { allColumnsIssue, columnIssues } from "./columns.ts";
 import { lengthIssue } from "./needed.ts";
-import { scopeIssues } from "./scope.ts";
+import { scopeIssues } from "../_shared/scope.ts";
 
 export const MAX_STRANDS = 1000;
 const MAX_ID = 500;
