@@ -55,7 +55,7 @@ def test_one_request_that_is_too_much_is_bad_input_alone(
     first, bad, last = answer.json()
     assert (first["reason"], bad["reason"], last["reason"]) == ("no_match", "bad_input", "no_match")
     assert [issue["path"] for issue in bad["issues"]] == [path]
-    assert (bad["strength"], bad["size_frac"]) == (1, 0.25)
+    assert (bad["strength"]["multiplier"], bad["size_frac"]) == (1, 0.25)
 
 
 @pytest.mark.parametrize(

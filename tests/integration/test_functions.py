@@ -104,15 +104,25 @@ def test_sizes_are_those_of_the_library(
     for request, answer in zip(asked, answers, strict=True):
         resolve = {key: request[key] for key in ("pattern_key", "action_category", "scope")}
         wanted = book.resolve(**resolve, strategy=request["strategy"])
-        assert math.isclose(answer["strength"], wanted.multiplier, rel_tol=1e-12), request
+        strength = answer["strength"]
+        assert math.isclose(strength["multiplier"], wanted.multiplier, rel_tol=1e-12), request
         action = {"action_category": request["action_category"], "size_frac": request.get("size_frac")}
         sized = apply_strength(action, wanted, request.get("exposure_skew"))  # type: ignore[arg-type]
         if "size_frac" in request:
             assert math.isclose(answer["size_frac"], sized["size_frac"], rel_tol=1e-12), request
         else:
             assert answer["size_frac"] is None
-        bad_size = "size_frac" in request and sized["strength"]["reason"] == "bad_input"
+        explained = sized["strength"]
+        bad_size = "size_frac" in request and explained["reason"] == "bad_input"
         assert answer["reason"] == ("bad_input" if bad_size else wanted.reason), request
+        # the same keys as in the library, with the same values where a size came
+        assert strength.keys() == explained.keys()
+        assert strength["reason"] == answer["reason"]
+        assert strength["exposure_skew"] == explained["exposure_skew"]
+        if "size_frac" in request:
+            assert strength["size_frac_before"] == explained["size_frac_before"]
+        else:
+            assert strength["size_frac_before"] is None
         if request["strategy"] != "best":
             assert answer["matched"] == wanted.matched
             assert [match["id"] for match in answer["matches"]] == [match.id for match in wanted.matches]
@@ -246,7 +256,9 @@ def test_a_database_that_is_down_stops_no_bot(
     try:
         answer = functions.post("/sizing", json=[request, {}], headers=secret)
         assert (answer.status_code, answer.headers["x-pm-strength"]) == (200, "unavailable")
-        assert [(one["strength"], one["size_frac"], one["reason"]) for one in answer.json()] == [
+        assert [
+            (one["strength"]["multiplier"], one["size_frac"], one["reason"]) for one in answer.json()
+        ] == [
             (1, 0.25, "unavailable"),
             (1, None, "bad_input"),
         ]

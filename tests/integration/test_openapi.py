@@ -74,6 +74,9 @@ def test_each_function_has_the_same_packages_and_is_in_the_document() -> None:
         assert own["lock"] is False
         assert not (FUNCTIONS / name / "deno.lock").exists()
         assert f"[functions.{name}]" in config
+        # the embedded stack loads handler.ts, every other runtime index.ts
+        index = (FUNCTIONS / name / "index.ts").read_text()
+        assert index == 'import { handler } from "./handler.ts";\nDeno.serve(handler);\n'
 
 
 def test_packages_are_locked_with_hashes_wherever_they_come_from() -> None:

@@ -32,15 +32,15 @@ Deno.test("keys say who calls, in either header", async () => {
   }
 });
 
-Deno.test("a bot's token is no key", async () => {
+Deno.test("a bot's token is not a key", async () => {
   await assert.rejects(who({ apikey: "token-of-a-bot" }), refused(401));
 });
 
-Deno.test("without a bot's token set, none is good", async () => {
+Deno.test("without PM_STRENGTH_BOT_TOKEN, no bot's token is taken", async () => {
   await assert.rejects(who(bearer("token-of-a-bot"), { PM_STRENGTH_BOT_TOKEN: "" }), refused(401));
 });
 
-Deno.test("nothing, and what is not known, is refused", async () => {
+Deno.test("no key, and unknown keys and tokens, are refused", async () => {
   for (
     const headers of [
       {},
@@ -115,7 +115,7 @@ Deno.test("tokens that a private key signed are checked with the public one", as
   });
 });
 
-Deno.test("a public key is no secret to sign with", async () => {
+Deno.test("a public key cannot serve as a secret to sign with", async () => {
   const { publicKey } = await generateKeyPair("RS256", { extractable: true });
   const key = await exportJWK(publicKey);
   const forged = await hs256({ role: "service_role" }, JSON.stringify(key));

@@ -1,5 +1,5 @@
-// Who calls. The gateway lets everyone through (verify_jwt = false), as it can check neither sb_ keys nor
-// a bot's token: what is not recognized here is refused.
+// Who calls. The gateway lets every request through (verify_jwt = false), as it can check neither sb_ keys nor
+// a bot's token. Whoever is not recognized here is refused.
 
 import { timingSafeEqual } from "node:crypto";
 import {
@@ -20,11 +20,11 @@ export type Caller =
   | { kind: "user"; token: string; mayRead: boolean }
   | { kind: "anonymous" };
 
-// As PostgREST allows for clocks that differ.
+// How far clocks may differ, as PostgREST has it.
 const CLOCK_SECONDS = 30;
-// Of all requests together: while the keys are asked for, the others wait for the same answer.
+// Requests that come while the keys are asked for wait for the same answer.
 const KEYS_TIMEOUT_MS = 5_000;
-// The keys did not come, or what came are no keys.
+// The keys did not come, or what came are not keys.
 const CANNOT_SAY = ["ERR_JWKS_TIMEOUT", "ERR_JWKS_INVALID", "ERR_JOSE_GENERIC"];
 const ASYMMETRIC = ["ES256", "RS256", "EdDSA", "ES384", "RS384", "RS512", "PS256"];
 
@@ -40,13 +40,13 @@ export const identify = async (headers: Headers, environment: Environment): Prom
     const caller = await byKey(bearer, environment);
     if (caller !== null) return caller;
     if (!bearer.startsWith("sb_")) return await byToken(bearer, environment);
-    throw unauthorized("The key in Authorization is none of this project's.");
+    throw unauthorized("The key in Authorization is not one of this project's.");
   }
   if (apikey === undefined) {
     throw unauthorized("Send a key as `apikey`, or a token as `Authorization: Bearer`.");
   }
   const caller = await byKey(apikey, environment);
-  if (caller === null) throw unauthorized("The key in apikey is none of this project's.");
+  if (caller === null) throw unauthorized("The key in apikey is not one of this project's.");
   return caller;
 };
 
@@ -72,7 +72,7 @@ const verify = async (token: string, environment: Environment): Promise<JWTPaylo
   try {
     algorithm = decodeProtectedHeader(token).alg;
   } catch {
-    throw unauthorized("The token is no JWT.");
+    throw unauthorized("The token is not a JWT.");
   }
   const options = { clockTolerance: CLOCK_SECONDS };
   try {
@@ -95,7 +95,7 @@ const verify = async (token: string, environment: Environment): Promise<JWTPaylo
     }
   } catch (error) {
     if (!(error instanceof errors.JOSEError) || CANNOT_SAY.includes(error.code)) {
-      throw unavailable("The keys that tokens are checked with cannot be reached.");
+      throw unavailable("The Auth server does not give the keys to check tokens with.");
     }
     const expired = error instanceof errors.JWTExpired;
     throw unauthorized(expired ? "The token has expired." : "The token cannot be verified.");
@@ -110,7 +110,7 @@ const publicKeys = (environment: Environment): JWTVerifyGetKey => {
   if (asymmetric.length > 0) return createLocalJWKSet({ keys: asymmetric as never });
   let keys = remote.get(environment.url);
   if (keys === undefined) {
-    // kept, so that its keys are asked for once and not for each request
+    // kept, so that the keys are asked for once and not for each request
     keys = createRemoteJWKSet(new URL(`${environment.url}/auth/v1/.well-known/jwks.json`), {
       timeoutDuration: KEYS_TIMEOUT_MS,
       [customFetch]: fetchKeys,
@@ -120,7 +120,7 @@ const publicKeys = (environment: Environment): JWTVerifyGetKey => {
   return keys;
 };
 
-/** The answer of the Auth server; where it has no such address, the project has no such keys. */
+/** The answer of the Auth server; a 404 means that the project has no public keys. */
 const fetchKeys = async (...asked: Parameters<typeof fetch>): Promise<Response> => {
   const answer = await fetch(...asked);
   if (answer.status !== 404) return answer;
@@ -128,7 +128,7 @@ const fetchKeys = async (...asked: Parameters<typeof fetch>): Promise<Response> 
   return Response.json({ keys: [] });
 };
 
-/** Whether a secret is one of those; how long that takes says nothing about them. */
+/** Whether a secret is one of the known ones; the time that it takes tells nothing about them. */
 const isOne = async (secret: string, known: string[]): Promise<boolean> => {
   const given = await digest(secret);
   let found = false;

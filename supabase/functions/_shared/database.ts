@@ -16,17 +16,19 @@ export type Resolution = {
   matches: Row[];
   run_id: number | null;
   as_of: string | null;
+  strategy?: string | null;
 };
 export type ResolveRequest = {
+  module: string;
   pattern_key: string;
   action_category: string;
   scope: Row;
   strategy: string | null;
 };
 
-// A project ends its calls after 8 s; what has not answered by then does not answer.
+// A project ends each call after 8 s, so no answer comes later.
 const TIMEOUT_MS = 9_000;
-// After so long a batch ends early, well before it would be cut and lost.
+// A batch ends by itself after this time, well before the project would end it and lose its answers.
 const BATCH_BUDGET_MS = 5_000;
 
 const RUN_COLUMNS =
@@ -44,28 +46,30 @@ export class Database {
       headers: { apikey, authorization: `Bearer ${token}` },
       timeout: TIMEOUT_MS,
       fetch: fetchText,
-      // whoever called tries again; a bot should not wait here for a database that is down
+      // the caller decides about another try: a bot must not wait here for a database that is down
       retry: false,
     });
   }
 
   /** Insert strands whose id is not there yet, all or none; returns how many were new. */
-  async insertStrands(rows: Row[]): Promise<number> {
+  async insertStrands(strands: Row[]): Promise<number> {
     const inserted = await rowsOf(
       this.#client.from("ad_strands")
-        // A column that some strands lack has its default, as an existing table may have other columns than
-        // ours. Where none lacks any it isn't asked for: it takes the square of a content's fields.
-        .upsert(rows as never[], {
+        // A column that some strands lack gets the table's default, not null. That is asked for only where some
+        // do lack one: the time that it takes grows with the square of the fields of a content.
+        .upsert(strands as never[], {
           onConflict: "id",
           ignoreDuplicates: true,
-          defaultToNull: new Set(rows.map((row) => JSON.stringify(Object.keys(row).sort()))).size === 1,
+          defaultToNull: new Set(strands.map((strand) =>
+            JSON.stringify(Object.keys(strand).sort())
+          )).size === 1,
         })
         .select("id"),
     );
     return (inserted as unknown[]).length;
   }
 
-  /** What each request resolves to, in their order. */
+  /** The resolution of each request, in the same order. */
   async resolve(requests: ResolveRequest[], matchLimit: number): Promise<Resolution[]> {
     const answers: Resolution[] = [];
     while (answers.length < requests.length) {
@@ -93,9 +97,9 @@ export class Database {
     return await rowsOf(runs.limit(limit)) as Row[];
   }
 
-  /** Queue a job in place of one of its kind that waits; returns its message. */
-  async enqueueJob(job: string): Promise<number> {
-    return await rowsOf(this.#client.rpc("pm_strength_enqueue_job", { job })) as number;
+  /** Queue a job of a module in place of the same one that waits; returns its message. */
+  async enqueueJob(job: string, module: string): Promise<number> {
+    return await rowsOf(this.#client.rpc("pm_strength_enqueue_job", { job, module } as never)) as number;
   }
 }
 
@@ -114,8 +118,8 @@ const rowsOf = async (query: PromiseLike<Result>): Promise<unknown> => {
 };
 
 /**
- * Fetch an answer as the text that it is, in a JSON string: postgrest-js would read it with JSON.parse,
- * which takes keys for others (see json_reader.ts). Nothing is sent on to where a redirect points.
+ * Fetch an answer and put its text into a JSON string: postgrest-js would read the answer itself with
+ * JSON.parse, which may confuse keys (see json_reader.ts). Redirects are not followed: no key goes elsewhere.
  */
 const fetchText = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
   const answer = await fetch(input, { ...init, redirect: "manual" });

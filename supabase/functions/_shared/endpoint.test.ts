@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { handlerOf, logged, post, withNetwork, withoutNetwork } from "./testing.ts";
-
-const NAMES = ["strands", "sizing", "learning"];
+import { HANDLERS, logged, post, withEnvironment, withNetwork, withoutNetwork } from "./testing.ts";
 
 const errorOf = async (response: Response, status: number) => {
   const body = await response.json();
@@ -11,9 +9,8 @@ const errorOf = async (response: Response, status: number) => {
   return body;
 };
 
-for (const name of NAMES) {
-  Deno.test(`${name}: requests that are no good get errors of one shape`, async () => {
-    const handler = await handlerOf(name);
+for (const [name, handler] of Object.entries(HANDLERS)) {
+  Deno.test(`${name}: bad requests get errors of one shape`, async () => {
     const bot = { apikey: "sb_publishable_default" };
     const cases: [Request, number][] = [
       [new Request("http://localhost/", { method: "PUT" }), 405],
@@ -32,8 +29,7 @@ for (const name of NAMES) {
     });
   });
 
-  Deno.test(`${name}: methods that it has are told`, async () => {
-    const handler = await handlerOf(name);
+  Deno.test(`${name}: an answer to another method names those that it has`, async () => {
     await logged(async () => {
       const answer = await handler(new Request("http://localhost/", { method: "PATCH" }));
       const methods = name === "learning" ? "GET, POST, OPTIONS" : "POST, OPTIONS";
@@ -43,7 +39,6 @@ for (const name of NAMES) {
   });
 
   Deno.test(`${name}: browsers may call from the origins that are set, and from no other`, async () => {
-    const handler = await handlerOf(name);
     const ask = (origin: string) =>
       handler(
         new Request("http://localhost/", {
@@ -59,23 +54,19 @@ for (const name of NAMES) {
       for (const origin of ["https://evil.test", "https://app.test.evil.test", "null"]) {
         assert.equal((await ask(origin)).headers.get("access-control-allow-origin"), null, origin);
       }
-      // an error has them too, or a browser could not read it
+      // an error has them too: a browser could not read it otherwise
       const refused = await handler(post({}, { origin: "https://app.test", apikey: "" }));
       assert.equal(refused.headers.get("access-control-allow-origin"), "https://app.test");
       await refused.body?.cancel();
     });
-    const closed = await handlerOf(name, { PM_STRENGTH_CORS_ORIGINS: "" });
-    await logged(async () => {
-      const answer = await closed(
-        new Request("http://localhost/", { method: "OPTIONS", headers: { origin: "https://app.test" } }),
-      );
-      assert.equal(answer.headers.get("access-control-allow-origin"), null);
+    await withEnvironment({ PM_STRENGTH_CORS_ORIGINS: "" }, async () => {
+      await logged(async () => {
+        assert.equal((await ask("https://app.test")).headers.get("access-control-allow-origin"), null);
+      });
     });
-    await handlerOf(name);
   });
 
   Deno.test(`${name}: a line in the log for each request, with its id and no secret`, async () => {
-    const handler = await handlerOf(name);
     const text = await logged(async () => {
       await withoutNetwork(async () => {
         const answer = await handler(post([], { "x-request-id": "mine-1" }));
@@ -94,8 +85,8 @@ for (const name of NAMES) {
   });
 }
 
-Deno.test("a body is cut off where it is too long, whatever length it says", async () => {
-  const handler = await handlerOf("learning");
+Deno.test("a body that is too long is not read to its end, whatever its content-length", async () => {
+  const handler = HANDLERS.learning!;
   const chunk = new TextEncoder().encode(" ".repeat(64 * 1024));
   let sent = 0;
   const body = new ReadableStream({
@@ -111,8 +102,8 @@ Deno.test("a body is cut off where it is too long, whatever length it says", asy
   assert.ok(sent < 10);
 });
 
-Deno.test("what breaks in here is told to the log alone", async () => {
-  const handler = await handlerOf("learning");
+Deno.test("only the log shows what breaks in here", async () => {
+  const handler = HANDLERS.learning!;
   const text = await logged(async () => {
     await withNetwork(
       () => new Response("{", { status: 200, headers: { "content-type": "application/json" } }),
@@ -129,11 +120,11 @@ Deno.test("what breaks in here is told to the log alone", async () => {
 });
 
 Deno.test("an environment without a key is named", async () => {
-  const handler = await handlerOf("sizing", { SUPABASE_SECRET_KEYS: "", SUPABASE_SERVICE_ROLE_KEY: "" });
-  await logged(async () => {
-    const body = await errorOf(await handler(post({})), 500);
-    assert.equal(body.code, "misconfigured");
-    assert.match(body.error, /SUPABASE_SECRET_KEYS/);
+  await withEnvironment({ SUPABASE_SECRET_KEYS: "", SUPABASE_SERVICE_ROLE_KEY: "" }, async () => {
+    await logged(async () => {
+      const body = await errorOf(await HANDLERS.sizing!(post({})), 500);
+      assert.equal(body.code, "misconfigured");
+      assert.match(body.error, /SUPABASE_SECRET_KEYS/);
+    });
   });
-  await handlerOf("sizing");
 });

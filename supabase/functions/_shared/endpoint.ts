@@ -1,5 +1,5 @@
-// What all functions do with a request before and after their own work: who calls, is the body JSON,
-// CORS, request ids, errors of one shape, one line in the log.
+// What all functions do before and after their own work: check who calls, read the body, add CORS headers and
+// a request id, give errors one shape, and write one line to the log.
 
 import { type Caller, identify } from "./auth.ts";
 import { type Environment, EnvironmentError, readEnvironment } from "./environment.ts";
@@ -7,10 +7,10 @@ import { forbidden, HttpError } from "./errors.ts";
 import { parseJson } from "./json_reader.ts";
 
 export type Call = { caller: Caller; body: unknown; environment: Environment; url: URL };
-/** `failure` is what went wrong although there is an answer; it goes to the log. */
+/** `failure`: what went wrong even though there is an answer. Only the log shows it. */
 export type Answer = { status: number; body: unknown; headers?: Record<string, string>; failure?: string };
 export type Route = {
-  /** Who may call; a user only with the claim to read. */
+  /** Who may call. A user needs the claim to read as well. */
   callers: Caller["kind"][];
   maxBytes: number;
   /** Whether a request may come without a body. */
@@ -61,7 +61,7 @@ const answerOf = async (
   const route = Object.hasOwn(routes, request.method) ? routes[request.method] : undefined;
   if (route === undefined) {
     const allow = [...Object.keys(routes), "OPTIONS"].join(", ");
-    throw new HttpError(405, "method_not_allowed", `Expected ${allow}.`, { headers: { allow } });
+    throw new HttpError(405, "method_not_allowed", `The method: expected ${allow}.`, { headers: { allow } });
   }
   const caller = await identify(request.headers, environment);
   log.caller = caller.kind;
@@ -87,15 +87,15 @@ const bodyOf = async (request: Request, route: Route): Promise<unknown> => {
   }
 };
 
-const bytesOf = async (request: Request, most: number): Promise<Uint8Array> => {
-  const tooLarge = () => new HttpError(413, "too_large", `The body: expected at most ${most} bytes.`);
-  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge();
+const bytesOf = async (request: Request, limit: number): Promise<Uint8Array> => {
+  const tooLarge = () => new HttpError(413, "too_large", `The body: expected at most ${limit} bytes.`);
+  if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge();
   const parts: Uint8Array[] = [];
   let size = 0;
-  // counted as it comes in: a body can be longer than it says
+  // counted while it comes in: a body may be longer than its content-length
   for await (const part of request.body ?? []) {
     size += part.length;
-    if (size > most) throw tooLarge();
+    if (size > limit) throw tooLarge();
     parts.push(part);
   }
   const bytes = new Uint8Array(size);
@@ -113,11 +113,11 @@ const refusal = (error: unknown, requestId: string, log: Record<string, unknown>
     known = error;
     log.error = error.message;
   } else {
-    // what went wrong in here is for the log alone
+    // only the log shows what went wrong in here
     log.error = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     known = error instanceof EnvironmentError
       ? new HttpError(500, "misconfigured", error.message)
-      : new HttpError(500, "internal", "Something went wrong; the log has it by this request_id.");
+      : new HttpError(500, "internal", "Something went wrong. The log shows what, under this request_id.");
   }
   const { code, issues, message, status, headers } = known;
   return { status, headers, body: { error: message, code, issues, request_id: requestId } };

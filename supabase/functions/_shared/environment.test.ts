@@ -21,7 +21,7 @@ Deno.test("the legacy keys are enough", () => {
   assert.equal(environment.publicKey, "legacy.anon.key");
 });
 
-Deno.test("a bot's token that is empty is none", () => {
+Deno.test("an empty bot's token does not count", () => {
   assert.deepEqual(read({ ...ENVIRONMENT, PM_STRENGTH_BOT_TOKEN: " , " }).botTokens, []);
 });
 
@@ -32,7 +32,7 @@ for (
     ["SUPABASE_JWKS", "{"],
   ] as const
 ) {
-  Deno.test(`${name} that is ${value ? "no JSON" : "missing"} is named, and not shown`, () => {
+  Deno.test(`${name} that is ${value ? "not JSON" : "missing"} is named, and not shown`, () => {
     assert.throws(
       () => read({ ...ENVIRONMENT, [name]: value }),
       (error) =>

@@ -1,5 +1,5 @@
-// What the functions are told by their environment. SUPABASE_* is there on every project; the rest are
-// secrets that the project's owner sets (`supabase secrets set`).
+// What the functions read from environment variables. Every project sets SUPABASE_*; the rest are secrets
+// that its owner sets (`supabase secrets set`).
 
 import { parseJson } from "./json_reader.ts";
 
@@ -15,7 +15,7 @@ export type Environment = {
   botTokens: string[];
   /** Secrets of tokens signed with HS256. */
   jwtSecrets: Uint8Array[];
-  /** Public keys of tokens that are signed with a private one; null: ask the project's Auth server. */
+  /** Public keys to check users' tokens with; null if none are set: the Auth server has them then. */
   jwks: { keys: Record<string, unknown>[] } | null;
   corsOrigins: string[];
 };
@@ -79,7 +79,7 @@ const parsed = (name: string, text: string | undefined): object | null => {
   } catch {
     // what it holds may be secret, so it is not shown
   }
-  throw new EnvironmentError(`${name} is not the JSON that it should be`);
+  throw new EnvironmentError(`${name}: expected a JSON object or array`);
 };
 
 const symmetric = (key: Record<string, unknown>): Uint8Array[] => {

@@ -1,4 +1,4 @@
-// What a function answers instead of a result: one shape for all of them.
+// The errors that the functions answer with. All of them have one shape.
 
 export type Issue = { path: (string | number)[]; message: string };
 
@@ -24,12 +24,12 @@ export const unauthorized = (message: string): HttpError =>
 
 export const forbidden = (message: string): HttpError => new HttpError(403, "forbidden", message);
 
-/** The body is JSON, and not what it should be. */
+/** The body is JSON, but some of its fields are wrong. */
 export const invalid = (issues: Issue[]): HttpError =>
   new HttpError(422, "invalid", `${issues.length} field${issues.length === 1 ? " is" : "s are"} wrong`, {
     issues,
   });
 
-/** Another try may succeed: nothing says that anything is wrong with the request. */
-export const unavailable = (message = "The database cannot be reached."): HttpError =>
+/** Another try may succeed: nothing is known to be wrong with the request. */
+export const unavailable = (message = "The database cannot be reached, or cannot answer now."): HttpError =>
   new HttpError(503, "unavailable", message, { headers: { "retry-after": "1" } });

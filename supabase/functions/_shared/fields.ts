@@ -1,8 +1,8 @@
-// How zod says what is wrong with a field: what was expected there, and what was.
+// Fields of a body as zod checks them: what was expected, and what came.
 
-import type { z } from "zod";
+import { z } from "zod";
 import type { Issue } from "./errors.ts";
-import { shown } from "./json.ts";
+import { shown, unstorable } from "./json.ts";
 
 /** The error of a schema. */
 export const expected = (what: string) => ({
@@ -11,3 +11,13 @@ export const expected = (what: string) => ({
 
 export const issuesOf = (error: z.ZodError): Issue[] =>
   error.issues.map(({ path, message }) => ({ path: path as Issue["path"], message }));
+
+const MAX_MODULE = 100;
+
+/** The module that learns; missing or null stands for pm. */
+export const moduleName = z.custom(
+  (value) =>
+    typeof value === "string" && value !== "" && [...value].length <= MAX_MODULE &&
+    unstorable(value) === null,
+  expected(`a text of 1 to ${MAX_MODULE} characters`),
+).nullish();

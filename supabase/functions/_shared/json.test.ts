@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { shown, unstorable } from "./json.ts";
 import { LongNumber, Unreadable } from "./numbers.ts";
 
-Deno.test("what Postgres cannot store is told apart", () => {
+Deno.test("texts that Postgres cannot store are found", () => {
   assert.match(unstorable("a\u0000") ?? "", /u0000/);
   assert.match(unstorable("\ud800") ?? "", /surrogate/);
   assert.equal(unstorable("😀 ünï"), null);

@@ -1,4 +1,4 @@
-// What JSON values are, and how a message shows them.
+// JSON values: what they are, and how messages show them.
 
 import { LongNumber, Unreadable } from "./numbers.ts";
 
@@ -6,13 +6,13 @@ export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof LongNumber) &&
   !(value instanceof Unreadable);
 
-/** What jsonb cannot hold of a text: null if it can hold it. */
+/** Why jsonb cannot hold a text; null if it can. */
 export const unstorable = (text: string): string | null => {
   if (text.includes("\u0000")) return "holds \\u0000, which Postgres cannot store";
   return text.isWellFormed() ? null : "holds half of a surrogate pair";
 };
 
-/** A value in a message: its kind, or itself where it is short. */
+/** A value as a message shows it: itself if it is short, else its kind or its beginning. */
 export const shown = (value: unknown): string => {
   if (value === undefined) return "nothing";
   if (value instanceof LongNumber) return value.source.slice(0, 60);

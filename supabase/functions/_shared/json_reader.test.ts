@@ -4,7 +4,7 @@ import { Unreadable } from "./numbers.ts";
 
 const keysOf = (value: unknown) => Object.keys(value as object);
 
-// What V8's JSON.parse reads the second text's keys as after the first (2.9.8, and Node up to 26 at least)
+// Pairs of texts: after the first, V8's JSON.parse reads the keys of the second wrong (Deno 2.9.8, Node 26).
 const POISONS: [poison: string, text: string, keys: string[]][] = [
   ['{"chain":[],"caf\\\\":0}', '{"chain":1,"caf\\u00e9":2}', ["chain", "café"]],
   ['{"h":[],"\\\\":0}', '{"h":1,"\\"":2}', ["h", '"']],
@@ -104,7 +104,7 @@ Deno.test("it reads what JSON.parse reads", () => {
     "false",
     "null",
   ];
-  // no escaped keys: JSON.parse may read them wrong
+  // without escaped keys, which JSON.parse may read wrong
   const keys = ['"a"', '"b"', '"__proto__"', '"1"', '"01"', '""', '"é"'];
   const space = () => one(["", "", " ", "\n\t\r"]);
   const value = (level: number): string => {

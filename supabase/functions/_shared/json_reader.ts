@@ -1,17 +1,20 @@
-// A reader of JSON of our own, for two reasons. V8's JSON.parse takes an escaped key for another one that it
-// read before, in whoever's text that was (nodejs/node#63785): one caller could change what another one
-// says. And JSON.parse makes a double of every number (see numbers.ts).
+// Reads JSON in place of JSON.parse, for two reasons. V8's JSON.parse may take an escaped key for a key that it
+// read earlier, even in the text of another caller (nodejs/node#63785): one caller could change what another
+// one says. And it makes a double of every number (see numbers.ts).
 
 import { type LongNumber, readNumber, Unreadable } from "./numbers.ts";
 
-// Deeper than anything that is taken; what lies deeper is checked, and not kept.
+// Nothing is accepted that is deeper. What lies deeper must be JSON, but is not kept.
 const MAX_LEVELS = 256;
 
 const QUOTE = 0x22, PLUS = 0x2b, COMMA = 0x2c, MINUS = 0x2d, POINT = 0x2e, ZERO = 0x30, NINE = 0x39;
 const COLON = 0x3a, BACKSLASH = 0x5c;
 const OPEN_ARRAY = 0x5b, CLOSE_ARRAY = 0x5d, OPEN_OBJECT = 0x7b, CLOSE_OBJECT = 0x7d;
 
-/** The value of a JSON text as JSON.parse has it, long numbers and great depths apart; throws SyntaxError. */
+/**
+ * The value of a JSON text. It is as JSON.parse reads it, except for numbers that a double would change
+ * (LongNumber) and for what is too long or too deep (Unreadable). Throws SyntaxError.
+ */
 export const parseJson = (text: string): unknown => new Reader(text).document();
 
 class Reader {
@@ -75,7 +78,7 @@ class Reader {
     return array;
   }
 
-  /** Pass over an object or array without recursion: it may be as deep as the text is long. */
+  /** Pass over an object or array, without recursion: its depth may be half of the length of the text. */
   private tooDeep(): Unreadable {
     const closers = this.closers ??= new Uint8Array(this.text.length);
     let depth = 0;
@@ -108,7 +111,7 @@ class Reader {
     return key;
   }
 
-  /** Whether a comma is next, and not what closes the container; passes over either. */
+  /** Pass over the comma or the closing bracket that is next; true if it was a comma. */
   private goesOn(close: number): boolean {
     const code = this.space();
     this.at++;
@@ -125,7 +128,7 @@ class Reader {
         return this.text.slice(start, at);
       }
       if (code === BACKSLASH) return this.escaped(start, at);
-      // NaN is the end of the text
+      // at the end of the text the code is NaN
       if (!(code >= 0x20)) this.fail();
     }
   }
@@ -137,7 +140,7 @@ class Reader {
       at += code === BACKSLASH ? 2 : 1;
     }
     this.at = at + 1;
-    // a text alone: nothing in it is a key
+    // JSON.parse reads this right: it is one string, and no key
     return JSON.parse(this.text.slice(start - 1, at + 1));
   }
 
@@ -172,7 +175,7 @@ class Reader {
     return value;
   }
 
-  /** Pass over white space; returns the code of what is next, NaN at the end. */
+  /** Pass over white space; returns the code of the next character, NaN at the end. */
   private space(): number {
     let code = this.text.charCodeAt(this.at);
     while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) {

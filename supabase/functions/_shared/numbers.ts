@@ -1,5 +1,5 @@
-// Numbers as they were written: a scope with 9007199254740993 must not match one with ...992, so what a
-// double would change is no `number` here. All of it takes time in proportion to the spelling's length.
+// Numbers as they were written. A scope with 9007199254740993 must not match one with ...992, so a number that
+// a double would change is a LongNumber. Everything here takes time in proportion to the length of the text.
 
 const MAX_CHARACTERS = 400;
 const MAX_DOUBLE_DIGITS = 17;
@@ -16,14 +16,14 @@ export class LongNumber {
   }
 }
 
-/** A value that is JSON, and is not read; whatever holds it is refused. */
+/** JSON that is too long or too deep to read; what holds it is refused. */
 export class Unreadable {
   constructor(readonly expected: string, readonly shown: string) {}
 }
 
-/** What a JSON number stands for; `plain` says that it has no exponent. */
+/** The value of a JSON number; `plain` says that it has no exponent. */
 export const readNumber = (source: string, plain: boolean): number | LongNumber | Unreadable => {
-  // so few digits come back from a double as they went in
+  // a double keeps so few digits as they are
   if (plain && source.length <= 15) return Number(source);
   const read = decimal(source);
   if (read.digits.length <= MAX_DOUBLE_DIGITS) {
@@ -40,15 +40,19 @@ export const readNumber = (source: string, plain: boolean): number | LongNumber 
   );
 };
 
-/** A JSON number as a double; null for one beyond all doubles or below them, and for anything else. */
-export const finite = (value: unknown): number | null => {
+/** The double nearest to a JSON number; null for one beyond all doubles, and for anything else. */
+export const nearest = (value: unknown): number | null => {
   const number = value instanceof LongNumber ? Number(value.source) : value;
-  // 1e-400 is no 0
-  if (number === 0 && value instanceof LongNumber) return null;
   return typeof number === "number" && Number.isFinite(number) ? number : null;
 };
 
-/** Whether a number is whole and beyond 2^53, where a double no longer tells each from the next. */
+/** As `nearest`, and null also for a number below all doubles: 1e-400 is not 0. */
+export const finite = (value: unknown): number | null => {
+  const number = nearest(value);
+  return number === 0 && value instanceof LongNumber ? null : number;
+};
+
+/** Whether a number is whole and beyond 2^53, where a double cannot tell each from the next. */
 export const isBeyondIntegers = (value: unknown): boolean =>
   // a whole number that a double changes is beyond 2^53
   value instanceof LongNumber
@@ -70,8 +74,8 @@ export const printedLength = (value: number | LongNumber): number => {
 };
 
 /**
- * A number as `digits` without zeros at either end, times ten to the `exponent`: one for all spellings
- * of it. `scale` is how many digits it has after the point, zeros too, written without an exponent.
+ * A number as `digits` without zeros at either end, times ten to the `exponent`: the same for all spellings
+ * of a number. `scale` is how many digits follow the point, zeros too, if it is written without an exponent.
  */
 const decimal = (source: string): { digits: string; exponent: number; scale: number } => {
   const power = source.search(/e/i);

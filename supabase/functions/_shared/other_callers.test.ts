@@ -1,8 +1,8 @@
-// What one caller sends changes nothing of what another one gets. V8's JSON.parse takes an escaped key for
-// one that it read before (see json_reader.ts), so each test sends such keys first, by every way in.
+// What one caller sends must not change what another one gets. V8's JSON.parse may take an escaped key for one
+// that it read earlier (see json_reader.ts), so each test first sends such keys, by every way in.
 
 import assert from "node:assert/strict";
-import { handlerOf, logged, post, withNetwork } from "./testing.ts";
+import { type Handler, HANDLERS, logged, post, withNetwork } from "./testing.ts";
 
 type Row = Record<string, unknown>;
 const POISON = '{"chain":[],"caf\\\\":0}';
@@ -29,7 +29,7 @@ const POISONS: Record<string, () => Request> = {
 
 for (const [way, poison] of Object.entries(POISONS)) {
   Deno.test(`keys are read as they are after ${way}`, async () => {
-    const handler = { strands: await handlerOf("strands"), sizing: await handlerOf("sizing") };
+    const { strands, sizing } = HANDLERS as Record<"strands" | "sizing", Handler>;
     let shownScope = "{}";
     const network = (seen: { url: URL }) =>
       seen.url.pathname.endsWith("batch")
@@ -38,20 +38,20 @@ for (const [way, poison] of Object.entries(POISONS)) {
     await withNetwork(network, async () => {
       await logged(async () => {
         for (let n = 0; n < 3; n++) {
-          for (const handle of Object.values(handler)) {
+          for (const handle of [strands, sizing]) {
             await (await handle(poison())).body?.cancel();
           }
         }
         shownScope = '{"chain": 1, "caf\\"": 2}';
-        const answer = await handler.sizing(post(`{${KEY}, "scope": {"chain": 1, "caf\\u00e9": 2}}`));
+        const answer = await sizing(post(`{${KEY}, "scope": {"chain": 1, "caf\\u00e9": 2}}`));
         const text = await answer.text();
         assert.ok(text.includes('"scope_subset":{"chain":1,"caf\\"":2}'), text);
       });
     });
     const seen = await withNetwork(network, async () => {
       await logged(async () => {
-        await handler.sizing(post(`{${KEY}, "scope": {"chain":1,"caf\\u00e9":2}}`));
-        await handler.strands(
+        await sizing(post(`{${KEY}, "scope": {"chain":1,"caf\\u00e9":2}}`));
+        await strands(
           post('{"id":"1","module":"m","kind":"k","content":{"chain":1,"caf\\u00e9":2}}'),
         );
       });

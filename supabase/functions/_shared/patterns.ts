@@ -1,5 +1,5 @@
-// Pattern keys and action categories, as `worker/pm_strength/patterns.py` makes them. Both are tested
-// with the cases of patterns.cases.json.
+// Pattern keys and action categories, as `worker/pm_strength/patterns.py` makes them. Both are tested with
+// patterns.cases.json.
 
 export type Category = "entry" | "add" | "trim" | "exit";
 export type Flags = Record<string, unknown> | null | undefined;
@@ -16,7 +16,7 @@ const CATEGORY_OF = new Map(
   ),
 );
 
-// The first flag that holds names the motif; if none does, the category does.
+// The first flag that holds names the motif. If none holds, the motif is the category.
 const MOTIFS: Record<Category, [flag: string, motif: string][]> = {
   entry: [
     ["buy_flag", "buy_flag"],
@@ -35,7 +35,7 @@ export class PatternKeyError extends Error {}
 export const canonicalActionCategory = (actionType: unknown): Category | null =>
   typeof actionType === "string" ? CATEGORY_OF.get(actionType.toLowerCase()) ?? null : null;
 
-/** The pattern key and the category of an action; throws `PatternKeyError`, never guesses. */
+/** The pattern key and the category of an action; throws `PatternKeyError` where it would have to guess. */
 export const generateCanonicalPatternKey = (
   module: unknown,
   actionType: unknown,

@@ -1,6 +1,8 @@
-// For tests: a function's handler as its index.ts gives it to Deno.serve, in an environment and with a
-// database of the test's own.
+// For tests: the functions' handlers, in an environment and with a database of the tests' own.
 
+import { handler as learning } from "../learning/handler.ts";
+import { handler as sizing } from "../sizing/handler.ts";
+import { handler as strands } from "../strands/handler.ts";
 import { parseJson } from "./json_reader.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -18,22 +20,22 @@ export const ENVIRONMENT = {
   PM_STRENGTH_CORS_ORIGINS: "https://app.test,https://other.test",
 };
 
-/** The handler of a function, in `ENVIRONMENT` unless told otherwise. */
-export const handlerOf = async (name: string, environment: Record<string, string> = {}): Promise<Handler> => {
-  for (const [key, value] of Object.entries({ ...ENVIRONMENT, ...environment })) Deno.env.set(key, value);
-  let given: Handler | undefined;
-  const serve = Object.getOwnPropertyDescriptor(Deno, "serve")!;
-  Object.defineProperty(Deno, "serve", {
-    value: (handler: Handler) => void (given = handler),
-    configurable: true,
-  });
+for (const [key, value] of Object.entries(ENVIRONMENT)) Deno.env.set(key, value);
+
+/** The handlers by the names of their functions; they run in `ENVIRONMENT`. */
+export const HANDLERS: Record<string, Handler> = { learning, sizing, strands };
+
+/** Change variables of the environment while `work` runs. */
+export const withEnvironment = async (
+  variables: Partial<typeof ENVIRONMENT>,
+  work: () => Promise<void>,
+): Promise<void> => {
+  for (const [key, value] of Object.entries(variables)) Deno.env.set(key, value);
   try {
-    // loaded anew each time: a module is run once
-    await import(new URL(`../${name}/index.ts?${crypto.randomUUID()}`, import.meta.url).href);
+    await work();
   } finally {
-    Object.defineProperty(Deno, "serve", serve);
+    for (const [key, value] of Object.entries(ENVIRONMENT)) Deno.env.set(key, value);
   }
-  return given!;
 };
 
 /** Answer what the function asks of the network while `work` runs; returns what it asked. */

@@ -1,4 +1,4 @@
-// Every value of a JSON value with its path, and how deep they may lie.
+// Goes through a JSON value: all values in it with their paths, down to a depth that is enough for anyone.
 
 import type { Issue } from "./errors.ts";
 import { isObject } from "./json.ts";
@@ -8,7 +8,7 @@ export type Path = Issue["path"];
 // Deeper than any strand or request, and well within what Postgres and the worker can read.
 export const MAX_DEPTH = 200;
 
-// A longer key is cut where it is told: it may be as long as a body, and be told for each value below it.
+// An issue shows so much of a key. A key may be as long as a body, and is in the path of each value below it.
 const MAX_SHOWN_KEY = 250;
 
 /** A key in the path of an issue. */
@@ -18,8 +18,9 @@ export const shownKey = (key: string): string =>
 type Visit = (value: unknown, path: Readonly<Path>, key: string | null) => void;
 
 /**
- * Visit a value, all that is in it, and the keys on the way; false if some of it lies deeper than
- * `MAX_DEPTH`. The path is of shown keys, and goes on changing: `visit` copies it to keep it.
+ * Call `visit` with a value and with each value in it, its path and its key. Returns false if some of them
+ * lie deeper than `MAX_DEPTH`. The path shows keys as `shownKey` does. It changes after the call, so `visit`
+ * copies it to keep it.
  */
 export const walk = (value: unknown, visit: Visit, path: Path = [], key: string | null = null): boolean => {
   if (path.length > MAX_DEPTH) return false;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { handlerOf, logged, post, withNetwork, withoutNetwork } from "../_shared/testing.ts";
+import { logged, post, withNetwork, withoutNetwork } from "../_shared/testing.ts";
+import { handler } from "./handler.ts";
 import { readJobs } from "./jobs.ts";
 
 for (
@@ -12,20 +13,41 @@ for (
     [{ jobs: ["sweep"] }, ["sweep"]],
   ] as const
 ) {
-  Deno.test(`${JSON.stringify(body)} asks for ${jobs}`, () => assert.deepEqual(readJobs(body), { jobs }));
+  Deno.test(`${JSON.stringify(body)} asks for ${jobs}`, () => {
+    assert.deepEqual(readJobs(body), { jobs, module: "pm" });
+  });
 }
 
 for (
-  const body of [5, "mine", ["mine"], { jobs: "mine" }, { jobs: [] }, { jobs: ["dance"] }, { job: "mine" }]
+  const [body, path] of [
+    [5, []],
+    ["mine", []],
+    [["mine"], []],
+    [{ jobs: "mine" }, ["jobs"]],
+    [{ jobs: [] }, ["jobs"]],
+    [{ jobs: ["dance"] }, ["jobs", 0]],
+    [{ job: "mine" }, []],
+    [{ module: "" }, ["module"]],
+    [{ module: 5 }, ["module"]],
+    [{ module: "m".repeat(101) }, ["module"]],
+    [{ module: "m\u0000" }, ["module"]],
+  ] as [unknown, (string | number)[]][]
 ) {
-  Deno.test(`${JSON.stringify(body)} asks for nothing that there is`, () =>
-    assert.ok("issues" in readJobs(body)));
+  Deno.test(`${JSON.stringify(body)} is wrong at ${path.join(".") || "all of it"}`, () => {
+    const read = readJobs(body);
+    assert.ok("issues" in read);
+    assert.deepEqual(read.issues.map((issue) => issue.path), [path]);
+  });
 }
+
+Deno.test("a module is named, or is pm", () => {
+  assert.deepEqual(readJobs({ module: "dm" }), { jobs: ["mine", "materialize"], module: "dm" });
+  assert.deepEqual(readJobs({ module: null, jobs: ["mine"] }), { jobs: ["mine"], module: "pm" });
+});
 
 const status = () => new Request("http://localhost/", { headers: { apikey: "sb_secret_default" } });
 
-Deno.test("GET tells of queues, dead letters and runs", async () => {
-  const handler = await handlerOf("learning");
+Deno.test("GET shows queues, dead letters and runs", async () => {
   const answers: Record<string, unknown> = {
     "/rest/v1/rpc/pm_strength_queue_status": { queues: [], dead_letters: 3 },
     "/rest/v1/learning_runs": [{ id: 9 }],
@@ -42,7 +64,6 @@ Deno.test("GET tells of queues, dead letters and runs", async () => {
 });
 
 Deno.test("POST queues mining before materializing", async () => {
-  const handler = await handlerOf("learning");
   let sent = 0;
   const seen = await withNetwork(() => Response.json(++sent), async () => {
     await logged(async () => {
@@ -53,11 +74,37 @@ Deno.test("POST queues mining before materializing", async () => {
       });
     });
   });
-  assert.deepEqual(seen.map(({ body }) => body), [{ job: "mine" }, { job: "materialize" }]);
+  assert.deepEqual(seen.map(({ body }) => body), [
+    { job: "mine", module: "pm" },
+    { job: "materialize", module: "pm" },
+  ]);
 });
 
-Deno.test("neither a bot nor a public key may ask, and a database that is down is told", async () => {
-  const handler = await handlerOf("learning");
+Deno.test("POST queues the jobs of the module that it names", async () => {
+  const seen = await withNetwork(() => Response.json(1), async () => {
+    await logged(async () => {
+      const answer = await handler(post({ jobs: ["mine"], module: "dm" }));
+      assert.deepEqual(await answer.json(), { queued: [{ job: "mine", msg_id: 1 }] });
+    });
+  });
+  assert.deepEqual(seen.map(({ body }) => body), [{ job: "mine", module: "dm" }]);
+});
+
+for (
+  const [status, body, wanted] of [[404, "", 403], [404, "[]", 403], [500, "null", 503]] as const
+) {
+  Deno.test(`nothing is queued where the answer is ${status} with ${body || "nothing"}`, async () => {
+    await withNetwork(() => new Response(body, { status }), async () => {
+      await logged(async () => {
+        const answer = await handler(post({}));
+        assert.equal(answer.status, wanted);
+        await answer.body?.cancel();
+      });
+    });
+  });
+}
+
+Deno.test("neither a bot nor a public key may ask, and a database that is down is a 503", async () => {
   await withoutNetwork(async () => {
     await logged(async () => {
       const others: Record<string, string>[] = [

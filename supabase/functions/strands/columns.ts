@@ -1,24 +1,24 @@
-// The columns that strands name: the table's, whatever it is.
+// The columns that strands name. Which ones there are is up to the table; here are the limits of any table.
 
 import type { Issue } from "../_shared/errors.ts";
 
-// What an identifier of Postgres holds.
+// An identifier of Postgres takes no more.
 const MAX_NAME_BYTES = 63;
-// PostgREST is told the columns in the URL, and gateways take some 8 KB of one.
+// The columns go to PostgREST in the URL, of which gateways take some 8 KB.
 const MAX_URL_CHARACTERS = 6000;
 
-/** The columns of a strand that no table can have; their names are cut to what one can be. */
-export const columnIssues = (row: Record<string, unknown>): Issue[] =>
-  Object.keys(row).filter((name) => name.length > MAX_NAME_BYTES || bytesOf(name) > MAX_NAME_BYTES).map((
+/** Issues for column names that are too long for any table; the paths show as much as a table could hold. */
+export const columnIssues = (strand: Record<string, unknown>): Issue[] =>
+  Object.keys(strand).filter((name) => name.length > MAX_NAME_BYTES || bytesOf(name) > MAX_NAME_BYTES).map((
     name,
   ) => ({
     path: [name.slice(0, MAX_NAME_BYTES).toWellFormed()],
     message: `expected a column name of at most ${MAX_NAME_BYTES} bytes`,
   }));
 
-/** What is wrong with the columns of all strands together; null if nothing is. */
-export const allColumnsIssue = (rows: Record<string, unknown>[]): Issue | null => {
-  const names = new Set(rows.flatMap(Object.keys));
+/** The issue if the columns of all strands together are too long for a URL; null if they are not. */
+export const allColumnsIssue = (strands: Record<string, unknown>[]): Issue | null => {
+  const names = new Set(strands.flatMap(Object.keys));
   let characters = 0;
   for (const name of names) characters += encodeURIComponent(`"${name}",`.toWellFormed()).length;
   if (characters <= MAX_URL_CHARACTERS) return null;

@@ -1,12 +1,12 @@
-// How long the JSON is that capture has to read of a strand.
+// How long the fields of a strand are that capture reads.
 
 import { isObject } from "../_shared/json.ts";
 import { LongNumber, printedLength } from "../_shared/numbers.ts";
 
-// As SQL has it: over this a strand is bad.
+// The limit is the same in SQL: a strand that is over it cannot be learned from.
 const MAX_BYTES = 1024 * 1024;
 
-/** What is wrong with the length of the fields that capture reads; null if nothing is. */
+/** The issue if the fields that capture reads are too long; null if they are not. */
 export const lengthIssue = (content: Record<string, unknown>, closes: boolean): string | null => {
   const needed = closes ? [content.trade_summary, content.entry_context] : [content.scope];
   const bytes = needed.reduce<number>((sum, field) => sum + (field === undefined ? 0 : jsonbBytes(field)), 0);

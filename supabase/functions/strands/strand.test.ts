@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { parseJson } from "../_shared/json_reader.ts";
-import { handlerOf, logged, post, withNetwork, withoutNetwork } from "../_shared/testing.ts";
+import { logged, post, withNetwork, withoutNetwork } from "../_shared/testing.ts";
+import { handler } from "./handler.ts";
 import { readStrands } from "./strand.ts";
 
 type Case = { name: string; path: (string | number)[] | null; strand: Record<string, unknown> };
@@ -45,7 +46,7 @@ for (
 }
 
 for (const value of [null, 5, "x", true, []]) {
-  Deno.test(`${JSON.stringify(value)} in an array is no strand`, () =>
+  Deno.test(`${JSON.stringify(value)} in an array is not a strand`, () =>
     assert.deepEqual(pathsOf([value]), [[0]]));
 }
 
@@ -103,7 +104,7 @@ Deno.test("depth has an end", () => {
   assert.deepEqual(pathsOf({ id: "1", module: "m", kind: "k", content: nested(300) }), [[]]);
 });
 
-Deno.test("a long number is refused in any column and at any place, and all are told", () => {
+Deno.test("a long number is refused in any column and at any place, and all are reported", () => {
   const long = `0.${"1".repeat(20_000)}`;
   const body = parseJson(
     `[{"id": ${long}, "module": "m", "kind": "k", "content": {"a": [${long}]}, "x": ${long}}]`,
@@ -111,7 +112,7 @@ Deno.test("a long number is refused in any column and at any place, and all are 
   assert.deepEqual(pathsOf(body), [[0, "id"], [0, "content", "a", 0], [0, "x"]]);
 });
 
-Deno.test("more issues than anyone reads are not told", () => {
+Deno.test("issues have an end", () => {
   const content = { ["k".repeat(100_000)]: Array(5000).fill("\u0000") };
   const read = readStrands({ id: "1", module: "m", kind: "k", content });
   assert.ok("issues" in read && read.issues.length === 1000);
@@ -175,7 +176,7 @@ Deno.test("a column name that no table has is named", () => {
   assert.deepEqual(pathsOf([strand, { ...strand, id: "2", ["c".repeat(70_000)]: 1 }]), [[1, "c".repeat(63)]]);
 });
 
-Deno.test("columns are told to PostgREST in the URL, which has room for so many", () => {
+Deno.test("columns go to PostgREST in the URL, which has room for so many", () => {
   const wide = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, n) => [`column_${n}`, n]));
   const strand = { id: "1", module: "m", kind: "k", content: {} };
@@ -185,7 +186,7 @@ Deno.test("columns are told to PostgREST in the URL, which has room for so many"
   assert.deepEqual(pathsOf(each), [[]]);
 });
 
-Deno.test("every bad field of every strand is told", () => {
+Deno.test("every bad field of every strand is reported", () => {
   const close = { ...GOOD, content: { trade_summary: { rr: "1", trimmed: 1 }, entry_context: [] } };
   assert.deepEqual(pathsOf([GOOD, { ...close, id: "t" }, { ...GOOD, id: "" }]), [
     [1, "content", "trade_summary", "rr"],
@@ -207,7 +208,6 @@ Deno.test("a thousand and no more", () => {
 });
 
 Deno.test("strands go to the table as they are, once for each id", async () => {
-  const handler = await handlerOf("strands");
   const body = `[{"id": "1", "module": "m", "kind": "k", "content": {"n": 0.12345678901234567890}},
     {"id": "2", "module": "m", "kind": "k", "content": {}, "symbol": "BTC"}]`;
   let sent = "";
@@ -235,7 +235,6 @@ Deno.test("strands go to the table as they are, once for each id", async () => {
 });
 
 Deno.test("defaults are asked for only where some strand lacks a column", async () => {
-  const handler = await handlerOf("strands");
   const wide = { id: "1", module: "m", kind: "k", content: {}, symbol: "BTC" };
   const { symbol: _, ...narrow } = { ...wide, id: "2" };
   const turned = Object.fromEntries(Object.entries({ ...wide, id: "3" }).reverse());
@@ -251,7 +250,6 @@ Deno.test("defaults are asked for only where some strand lacks a column", async 
 });
 
 Deno.test("nothing is written where a strand is bad, and nothing where there is none", async () => {
-  const handler = await handlerOf("strands");
   const seen = await withoutNetwork(async () => {
     await logged(async () => {
       const bad = await handler(post([GOOD, { ...GOOD, id: 1.5 }]));
@@ -265,7 +263,6 @@ Deno.test("nothing is written where a strand is bad, and nothing where there is 
 });
 
 Deno.test("a database that is down asks to try again", async () => {
-  const handler = await handlerOf("strands");
   await withoutNetwork(async () => {
     await logged(async () => {
       const answer = await handler(post(GOOD));
@@ -280,7 +277,6 @@ Deno.test("a user may not insert, with the claim to read neither", async () => {
   const { SECRET } = await import("../_shared/testing.ts");
   const token = await new SignJWT({ role: "authenticated", app_metadata: { pm_strength: "read" } })
     .setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(SECRET));
-  const handler = await handlerOf("strands");
   await logged(async () => {
     const answer = await handler(post(GOOD, { authorization: `Bearer ${token}` }));
     assert.equal(answer.status, 403);

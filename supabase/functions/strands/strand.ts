@@ -1,5 +1,5 @@
-// Whether strands can be inserted and learned from: every field that capture would refuse, named here
-// before anything is written. `strand.cases.json` holds capture to the same answers.
+// Checks strands before any of them is written, and names every field that capture would refuse. Capture is
+// tested with the same strand.cases.json.
 
 import { z } from "zod";
 import { canonicalActionCategory } from "../_shared/patterns.ts";
@@ -16,10 +16,11 @@ export const MAX_STRANDS = 1000;
 const MAX_ID = 500;
 const MAX_BIGINT = 2 ** 63;
 const MAX_PATTERN_KEY = 500;
-// More are of no use to anyone, and could make an answer far longer than the body.
+// Nobody reads more, and more could make the answer far longer than the body.
 const MAX_ISSUES = 1000;
 
-type Row = Record<string, unknown>;
+type Strand = Record<string, unknown>;
+type Content = Record<string, unknown>;
 type Report = (path: Path, message: string) => void;
 
 const text = z.string(expected("a text")).min(1, expected("a text that is not empty"));
@@ -32,7 +33,7 @@ const isId = (value: unknown): boolean => {
     BigInt.asIntN(64, BigInt(value.source)) === BigInt(value.source);
 };
 
-const strand = z.looseObject({
+const fields = z.looseObject({
   id: z.custom(
     (value) => isId(value),
     expected(`a text of 1 to ${MAX_ID} characters, or an integer of 64 bits`),
@@ -47,8 +48,8 @@ const strand = z.looseObject({
   created_at: z.custom((value) => isTime(value), expected("an ISO 8601 time or null")).nullish(),
 }, expected("a strand, which is an object"));
 
-/** The strands of a body, one or an array of them; or what is wrong with it, field by field. */
-export const readStrands = (body: unknown): { strands: Row[] } | { issues: Issue[] } => {
+/** The strands of a body, which is one or an array of them; or every field of it that is wrong. */
+export const readStrands = (body: unknown): { strands: Strand[] } | { issues: Issue[] } => {
   const many = Array.isArray(body);
   const given: unknown[] = many ? body : [body];
   if (given.length > MAX_STRANDS) {
@@ -62,48 +63,48 @@ export const readStrands = (body: unknown): { strands: Row[] } | { issues: Issue
     const told = new Set<string>();
     const report: Report = (path, message) => {
       if (issues.length >= MAX_ISSUES) return;
-      // a field is told once, by the first rule that it breaks
+      // a field is reported once, for the first rule that it breaks
       if (!told.has(JSON.stringify(path))) issues.push({ path: many ? [index, ...path] : path, message });
       told.add(JSON.stringify(path));
     };
-    const row = checkRow(value, report);
-    if (row === null) return;
-    const id = String(row.id instanceof LongNumber ? row.id.source : row.id);
-    const same = JSON.stringify(row);
+    const strand = checkStrand(value, report);
+    if (strand === null) return;
+    const id = String(strand.id instanceof LongNumber ? strand.id.source : strand.id);
+    const same = JSON.stringify(strand);
     const before = seen.get(id);
     if (before !== undefined && before !== same) {
-      report(["id"], `expected an id of its own, got ${shown(id)} twice`);
+      report(["id"], `expected each id once, got two different strands with ${shown(id)}`);
     }
     seen.set(id, same);
   });
   if (issues.length > 0) return { issues };
-  const strands = given as Row[];
+  const strands = given as Strand[];
   const columns = allColumnsIssue(strands);
   return columns === null ? { strands } : { issues: [columns] };
 };
 
-const checkRow = (value: unknown, report: Report): Row | null => {
+const checkStrand = (value: unknown, report: Report): Strand | null => {
   if (!walk(value, (item, path, key) => checkStorable(item, path, key, report))) {
     report([], `expected at most ${MAX_DEPTH} levels, got more`);
     return null;
   }
   if (isObject(value)) { for (const { path, message } of columnIssues(value)) report(path, message); }
-  const checked = strand.safeParse(value);
+  const checked = fields.safeParse(value);
   if (!checked.success) {
     for (const { path, message } of issuesOf(checked.error)) report(path, message);
     return null;
   }
-  const row = value as Row;
-  if (row.module === "pm") checkLearnable(row, row.content as Row, report);
-  return row;
+  const strand = value as Strand;
+  if (strand.module === "pm") checkLearnable(strand, strand.content as Content, report);
+  return strand;
 };
 
-const checkLearnable = (row: Row, content: Row, report: Report): void => {
-  const closes = row.kind === "position_closed";
-  if (!closes && row.kind !== "pm_action") return;
-  // an action without both makes no event, and may hold what it likes
+const checkLearnable = (strand: Strand, content: Content, report: Report): void => {
+  const closes = strand.kind === "position_closed";
+  if (!closes && strand.kind !== "pm_action") return;
+  // an action without both makes no event, so its content may be anything
   const learnable = closes || (content.pattern_key != null && content.action_category != null);
-  checkTrade(row, content, learnable, report);
+  checkTrade(strand, content, learnable, report);
   if (!learnable) return;
   const tooLong = lengthIssue(content, closes);
   if (tooLong !== null) report(["content"], tooLong);
@@ -111,18 +112,18 @@ const checkLearnable = (row: Row, content: Row, report: Report): void => {
   else checkAction(content, report);
 };
 
-const checkTrade = (row: Row, content: Row, needed: boolean, report: Report): void => {
-  const column = tradeOf(["trade_id"], row.trade_id, report);
+const checkTrade = (strand: Strand, content: Content, needed: boolean, report: Report): void => {
+  const column = tradeOf(["trade_id"], strand.trade_id, report);
   const inner = tradeOf(["content", "trade_id"], content.trade_id, report);
   if (needed && column === null && inner === null) {
     report(["trade_id"], "expected a uuid here or in content.trade_id, got nothing");
   }
   if (column && inner && column !== inner) {
-    report(["trade_id"], `expected the uuid that content.trade_id has, got ${shown(row.trade_id)}`);
+    report(["trade_id"], `expected the uuid that content.trade_id has, got ${shown(strand.trade_id)}`);
   }
 };
 
-/** The digits of a uuid; null if there is none, undefined if it is bad. */
+/** The hex digits of a uuid; null if there is no value, undefined if it is not a uuid. */
 const tradeOf = (path: Path, value: unknown, report: Report): string | null | undefined => {
   if (value == null) return null;
   const digits = typeof value === "string" && value.length <= 36
@@ -133,7 +134,7 @@ const tradeOf = (path: Path, value: unknown, report: Report): string | null | un
   return undefined;
 };
 
-const checkClose = (content: Row, report: Report): void => {
+const checkClose = (content: Content, report: Report): void => {
   const summary = content.trade_summary;
   if (!isObject(summary)) {
     report(["content", "trade_summary"], `expected an object, got ${shown(summary)}`);
@@ -163,7 +164,7 @@ const checkClose = (content: Row, report: Report): void => {
   }
 };
 
-const checkAction = (content: Row, report: Report): void => {
+const checkAction = (content: Content, report: Report): void => {
   const { pattern_key: key, action_category: category, scope } = content;
   if (typeof key !== "string" || key === "" || length(key) > MAX_PATTERN_KEY) {
     report(
@@ -185,7 +186,7 @@ const checkAction = (content: Row, report: Report): void => {
   for (const { path, message } of scopeIssues(scope)) report(["content", "scope", ...path], message);
 };
 
-/** Report what jsonb cannot hold of a value, and of the key that it has. */
+/** Report a value or its key if jsonb cannot hold it. */
 const checkStorable = (value: unknown, path: Readonly<Path>, key: string | null, report: Report): void => {
   const wrong = key === null ? null : unstorable(key);
   if (wrong !== null) {
@@ -204,7 +205,7 @@ const checkStorable = (value: unknown, path: Readonly<Path>, key: string | null,
 const TIME =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,]\d+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?$/;
 
-/** A date, or a date and a time, that is in the calendar. */
+/** Whether a value is a date of the calendar, with or without a time. */
 const isTime = (value: unknown): boolean => {
   const parts = typeof value === "string"
     ? TIME.exec(value)?.slice(1).map((part) => Number(part ?? 0))

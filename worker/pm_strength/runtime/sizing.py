@@ -12,6 +12,8 @@ from ..patterns import canonical_action_category
 from .resolution import Resolution
 
 SIZED_CATEGORIES = ("entry", "add")
+# The first of them that an action has names its category; the sizing function reads the same ones.
+CATEGORY_NAMES = ("action_category", "action_type", "decision_type")
 
 
 def apply_strength(
@@ -21,11 +23,11 @@ def apply_strength(
 ) -> dict[str, Any]:
     """A copy of the action with its size scaled; anything but an entry or an add is left as it is.
 
-    `size_frac = min(1, max(0, size_frac * strength * exposure_skew))`. A missing or non-finite
-    strength or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
-    `Decimal` too. `strength` in the copy explains the size:
-    multiplier, reason, exposure_skew, the size before and the run. Never raises: an action that cannot
-    be read gives `{}`.
+    The category is the action's `action_category`, else its `action_type`, else its `decision_type`.
+    `size_frac = min(1, max(0, size_frac * multiplier * exposure_skew))`. A missing or non-finite
+    multiplier or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
+    `Decimal` too. `strength` in the copy explains the size: {multiplier, reason, exposure_skew,
+    size_frac_before, run_id}. Never raises: an action that cannot be read gives `{}`.
     """
     try:
         return _apply(action, resolution, exposure_skew)
@@ -53,7 +55,7 @@ def _apply(
     if before is None:
         before, reason = 0.0, "bad_input"
     size = before * multiplier * skew
-    # 0 * inf cannot come up, but a huge size times a huge skew can overflow to inf, which is cut to 1
+    # a product beyond all doubles is cut to 1; times a skew of 0 it is not a number, and the size is 0
     sized["size_frac"] = min(1.0, max(0.0, size)) if not math.isnan(size) else 0.0
     sized["strength"] = {
         "multiplier": multiplier,
@@ -66,7 +68,7 @@ def _apply(
 
 
 def _is_sized(action: Mapping[str, Any]) -> bool:
-    for name in ("action_category", "action_type", "decision_type"):
+    for name in CATEGORY_NAMES:
         if action.get(name) is not None:
             try:
                 return canonical_action_category(action[name]) in SIZED_CATEGORIES
