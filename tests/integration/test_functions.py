@@ -123,6 +123,9 @@ def test_sizes_are_those_of_the_library(
             assert strength["size_frac_before"] == explained["size_frac_before"]
         else:
             assert strength["size_frac_before"] is None
+        assert answer["strategy"] == {"best": None, None: strategy}.get(
+            request["strategy"], request["strategy"]
+        )
         if request["strategy"] != "best":
             assert answer["matched"] == wanted.matched
             assert [match["id"] for match in answer["matches"]] == [match.id for match in wanted.matches]
@@ -157,6 +160,46 @@ def test_a_bad_request_gets_its_own_error(functions: httpx.Client, secret: dict[
     assert [answer["reason"] for answer in answers] == ["no_match", "bad_input", "bad_input", "no_match"]
     assert answers[1]["issues"][0]["path"] == ["action_category"]
     assert answers[0] == answers[3]
+
+
+def test_a_request_is_sized_by_the_overrides_of_its_module(
+    functions: httpx.Client, secret: dict[str, str], store: Store, db: Database
+) -> None:
+    store.write_settings("dm", {"multiplier_max": 1.2, "strategy": "most_specific"})
+    db.execute(
+        "insert into pm_overrides (module, pattern_key, action_category, scope_subset, multiplier, "
+        "confidence_score) values ('pm', 'p', 'entry', '{}', 0.5, 0.5), ('dm', 'p', 'entry', '{}', 2, 0.5)"
+    )
+    request = {"pattern_key": "p", "action_category": "entry", "size_frac": 0.5}
+    modules: list[dict[str, object]] = [
+        {},
+        {"module": "dm"},
+        {"module": "pm"},
+        {"module": "xm"},
+        {"module": 5},
+    ]
+    answers = functions.post("/sizing", json=[request | named for named in modules], headers=secret).json()
+    assert [(one["size_frac"], one["reason"], one["strategy"]) for one in answers] == [
+        (0.25, "matched", "blend"),
+        (0.6, "matched", "most_specific"),
+        (0.25, "matched", "blend"),
+        (0.5, "no_match", "blend"),
+        (0.5, "bad_input", None),
+    ]
+    assert [issue["path"] for issue in answers[4]["issues"]] == [["module"]]
+
+
+def test_learning_is_for_one_module(
+    functions: httpx.Client, secret: dict[str, str], store: Store, db: Database
+) -> None:
+    store.write_settings("dm", {})
+    for body in ({"jobs": ["mine"], "module": "dm"}, {"jobs": ["mine"]}):
+        assert functions.post("/learning", json=body, headers=secret).status_code == 202
+    queued = db.execute("select message ->> 'module' from pgmq.q_pm_strength_jobs order by msg_id").fetchall()
+    assert queued == [("dm",), ("pm",)]
+    refused = functions.post("/learning", json={"module": "xm"}, headers=secret)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert [issue["path"] for issue in refused.json()["issues"]] == [["module"]]
 
 
 def test_learning_is_told_and_asked_for_once(

@@ -16,7 +16,7 @@ export type Resolution = {
   matches: Row[];
   run_id: number | null;
   as_of: string | null;
-  strategy?: string | null;
+  strategy: string | null;
 };
 export type ResolveRequest = {
   module: string;
@@ -99,7 +99,7 @@ export class Database {
 
   /** Queue a job of a module in place of the same one that waits; returns its message. */
   async enqueueJob(job: string, module: string): Promise<number> {
-    return await rowsOf(this.#client.rpc("pm_strength_enqueue_job", { job, module } as never)) as number;
+    return await rowsOf(this.#client.rpc("pm_strength_enqueue_job", { job, module })) as number;
   }
 }
 

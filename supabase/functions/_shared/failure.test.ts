@@ -25,3 +25,13 @@ for (
     assert.deepEqual(failure(400, "PGRST204", message).issues.map(({ path }) => path), [["it''s"]]);
   });
 }
+
+Deno.test("an argument that our SQL refuses is named", () => {
+  const issuesOf = (code: string, message: string) => failure(400, code, message).issues;
+  const message = "module: expected one of dm, pm, got x";
+  assert.deepEqual(issuesOf("22023", message), [
+    { path: ["module"], message: "expected one of dm, pm, got x" },
+  ]);
+  assert.deepEqual(issuesOf("22023", "time zone unknown"), [{ path: [], message: "time zone unknown" }]);
+  assert.deepEqual(issuesOf("P0001", message), [{ path: [], message }]);
+});

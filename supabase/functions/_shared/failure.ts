@@ -21,7 +21,7 @@ const TOO_LONG_STATUSES = [413, 414, 431];
 
 /**
  * The error for a call that failed. `status` is 0 if there was no answer. `code` is a code of Postgres or
- * PostgREST; anything but a text that is not empty is no code, as gateways put numbers there.
+ * PostgREST; gateways put numbers in its place, which count as none, as an empty text does.
  */
 export const failure = (status: number, code: unknown, message: string): HttpError => {
   const known = typeof code === "string" ? code : "";
@@ -32,11 +32,12 @@ export const failure = (status: number, code: unknown, message: string): HttpErr
       : forbidden(`Something in front of the database refuses this project's functions (status ${status}).`);
   }
   if (isForbidden(status, known)) return forbidden("The database does not let this key or token do that.");
-  return invalid([
-    known === "PGRST204"
-      ? { path: [columnOf(message)], message: "expected a column of ad_strands" }
-      : { path: [], message },
-  ]);
+  if (known === "PGRST204") {
+    return invalid([{ path: [columnOf(message)], message: "expected a column of ad_strands" }]);
+  }
+  // our own SQL names the argument at fault first
+  const [, argument, problem] = known === "22023" && /^(\w+): (expected .*)$/s.exec(message) || [];
+  return invalid([argument && problem ? { path: [argument], message: problem } : { path: [], message }]);
 };
 
 const isTransient = (status: number, code: string, message: string): boolean => {
