@@ -18,12 +18,14 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from pm_strength.cli import app
 from pm_strength.local.stack import Stack
 from pm_strength.project.store import Store
 from tests.support import strands
 
-from .conftest import Database
+from .conftest import Database, Drain
 
 PROGRAM = Path(sys.executable).parent / "pm-strength"
 CLEAN_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("SUPABASE_")}
@@ -70,8 +72,8 @@ def write_lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 def test_from_a_file_to_an_explained_size(cli: Cli, tmp_path: Path, db: Database) -> None:
     rows = strands.trades(200)
     file = write_lines(tmp_path / "strands.jsonl", rows)
-    assert f"{len(rows):,} strands imported, 0 were there, 0 bad lines" in cli("import", str(file))
-    assert f"0 strands imported, {len(rows):,} were there" in cli("import", "-", input=file.read_text())
+    assert f"{len(rows):,} strands imported, 0 already there, 0 bad lines" in cli("import", str(file))
+    assert f"0 strands imported, {len(rows):,} already there" in cli("import", "-", input=file.read_text())
     queue = json.loads(cli("queue", "-o", "json"))
     assert queue["queues"][0]["depth"] == 200
 
@@ -89,18 +91,18 @@ def test_from_a_file_to_an_explained_size(cli: Cli, tmp_path: Path, db: Database
     overrides = json.loads(cli("overrides", "-o", "json"))
     assert overrides
     assert len(list(csv.DictReader(io.StringIO(cli("overrides", "-o", "csv"))))) == len(overrides)
-    strength = [abs(row["multiplier"] - 1) for row in overrides]
-    assert strength == sorted(strength, reverse=True)
     top = json.loads(cli("overrides", "-o", "json", "-n", "3"))
-    assert [abs(row["multiplier"] - 1) for row in top] == strength[:3]
+    assert [abs(row["multiplier"] - 1) for row in top] == [
+        abs(row["multiplier"] - 1) for row in overrides[:3]
+    ]
 
     group = overrides[0]
-    chosen = ["--pattern", group["pattern_key"], "--action", group["action_category"]]
+    chosen = ["--pattern-key", group["pattern_key"], "--action", group["action_category"]]
     scope = json.dumps(group["scope_subset"])
     for row in json.loads(cli("overrides", "-o", "json", *chosen, "--scope", scope)):
         assert row["pattern_key"] == group["pattern_key"]
         assert row["scope_subset"].items() >= group["scope_subset"].items()
-    assert "strongest lessons" in cli("lessons", *chosen) or "lessons" in cli("lessons", *chosen)
+    assert "lesson" in cli("lessons", *chosen)
 
     asked = ["--pattern-key", group["pattern_key"], "--action", group["action_category"], "--scope", scope]
     answer = json.loads(cli("resolve", *asked, "-o", "json", "--size-frac", "0.2"))
@@ -108,8 +110,55 @@ def test_from_a_file_to_an_explained_size(cli: Cli, tmp_path: Path, db: Database
     if group["action_category"] in ("entry", "add"):
         assert answer["size_frac"] == pytest.approx(min(1, 0.2 * answer["multiplier"]))
     shown = cli("resolve", *asked)
-    assert "overrides hold" in shown
+    assert "here" in shown
     assert f"{answer['multiplier']:.4f}" in shown
+    assert "weighted blend of the overrides" in shown
+    cli("settings", "set", "strategy=most_specific")
+    assert "most specific of the overrides" in cli("resolve", *asked)
+
+
+def test_what_sizes_a_position_comes_first(stack: Stack, store: Store, drain: Drain) -> None:
+    def said(*arguments: str) -> str:
+        ended = CliRunner().invoke(app, [*arguments, "--dir", str(stack.directory)])
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    def order(row: dict[str, Any]) -> tuple[bool, float]:
+        strength = row["multiplier"] - 1 if "multiplier" in row else row["stats"]["edge_raw"]
+        return row["action_category"] not in ("entry", "add"), -abs(strength)
+
+    store.write_settings("pm", {"n_min": 5})
+    store.insert_strands(strands.trades(200))
+    drain()
+    said("learn")
+    for command in ("overrides", "lessons"):
+        wanted = list(map(order, json.loads(said(command, "-o", "json"))))
+        assert wanted == sorted(wanted)
+        sized = [unsized for unsized, _ in wanted].index(True)
+        # as many as are sized; a few more; and more than one of the other actions has alone
+        for limit in (sized, sized + 5, len(wanted) - 1):
+            cut = json.loads(said(command, "-o", "json", "-n", str(limit)))
+            assert list(map(order, cut)) == wanted[:limit]
+        assert f"no size depends on their {command}" in said(command, "-n", str(sized))
+        assert f"no size depends on 5 of these {command}" in said(command, "-n", str(sized + 5))
+        assert f"no size depends on 2 of these {command}" in said(command, "--action", "trim", "-n", "2")
+        assert "no size depends" not in said(command, "--action", "entry", "-n", "2")
+
+
+def test_a_module_has_its_own_settings_and_runs(cli: Cli, db: Database) -> None:
+    cli("settings", "set", "n_min=7", "--module", "scout")
+    assert json.loads(cli("settings", "show", "-o", "json", "--module", "scout"))["n_min"] == 7
+    assert json.loads(cli("settings", "show", "-o", "json"))["n_min"] == 33
+    assert "0 lessons from 0 events" in cli("learn", "--module", "scout")
+    cli("mine", "--module", "scout")
+    cli("materialize", "--module", "scout")
+    made = "select module, kind, settings ->> 'n_min' from learning_runs order by id"
+    assert db.execute(made.encode()).fetchall() == [
+        ("scout", "mine", "7"),
+        ("scout", "materialize", "7"),
+        ("scout", "mine", "7"),
+        ("scout", "materialize", "7"),
+    ]
 
 
 def test_bad_lines_are_reported_and_the_exit_code_tells(cli: Cli, tmp_path: Path, store: Store) -> None:
@@ -123,24 +172,24 @@ def test_bad_lines_are_reported_and_the_exit_code_tells(cli: Cli, tmp_path: Path
     assert f"line {len(rows) + 2}: content: expected a JSON object" in said
     assert f"line {len(rows) + 3}: strand: refused by the server" in said
     assert "mood" in said
-    assert f"{len(rows)} strands imported, 0 were there, 3 bad lines" in said
+    assert f"{len(rows)} strands imported, 0 already there, 3 bad lines" in said
 
 
 def test_dead_letters_are_shown_and_requeued(cli: Cli, db: Database, tmp_path: Path) -> None:
     rows = strands.trades(1)
     rows[-1]["content"]["trade_summary"]["rr"] = "high"
     cli("import", str(write_lines(tmp_path / "strands.jsonl", rows)))
-    assert "1 open dead letters" in cli("worker", "--drain")
+    assert "1 open dead letter" in cli("worker", "--drain")
     shown = cli("queue")
     assert "content.trade_summary.rr: expected a finite number" in " ".join(shown.split())
     db.execute(
         "update ad_strands set content = jsonb_set(content, '{trade_summary,rr}', '2') "
         "where kind = 'position_closed'"
     )
-    assert "1 sent again" in cli("requeue")
+    assert "1 dead letter back on the queue" in cli("requeue")
     assert "0 open dead letters" in cli("worker", "--drain")
     assert "No dead letters" in cli("queue")
-    assert "0 sent again" in cli("requeue")
+    assert "0 dead letters back on the queue" in cli("requeue")
 
 
 def test_settings_are_checked_and_shown(cli: Cli) -> None:
@@ -167,7 +216,9 @@ def test_settings_are_checked_and_shown(cli: Cli) -> None:
         (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", "{"), 2),
         (("resolve", "--pattern-key", "p", "--action", "entry", "--scope", '{"a": NaN}'), 2),
         (("overrides", "--action", "hodl"), 2),
-        (("overrides", "--pattern", "\udcff"), 2),
+        (("overrides", "--pattern-key", "\udcff"), 2),
+        (("learn", "--module", ""), 2),
+        (("settings", "show", "--module", "\udcff"), 2),
         (("import", "/nowhere/at/all.jsonl"), 2),
         (("materialize",), 1),
     ],

@@ -127,6 +127,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_mining(tmp_path: Path)
         assert isinstance(run("--events", events, "--lessons", str(tmp_path / name)).exception, FileError)
     assert run("--lessons", "lessons.json").exit_code == 2
     assert run("--events", events, "--dir", "x").exit_code == 2
+    assert run("--events", events, "--module", "scout").exit_code == 2
 
 
 def test_an_unfinished_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """`pm-strength`: the command line.
 
-Exit codes: 0 done; 1 refused or done in part (bad lines, a failed run); 2 wrong usage or settings;
-3 no project to talk to, or out of reach; 130 interrupted.
+Exit codes: 0 done; 1 refused, or done in part (bad lines, a failed run); 2 wrong usage or wrong
+settings; 3 there is no project, or it is out of reach; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,10 +30,18 @@ from .text import drop_output, prepare_streams, speaks_unicode
 
 app = typer.Typer(
     name="pm-strength",
-    help="Learns position-size multipliers from closed trades, on Supabase.",
+    help="""Learns position-size multipliers from closed trades, on Supabase.
+
+    A bot writes strands: what it did, and how each trade ended. A closed trade becomes events, mining
+    turns events into lessons, materializing turns lessons into overrides, and the overrides that hold
+    in a context make the multiplier of a size.
+
+    `pm-strength demo` shows all of it on simulated trades.""",
+    epilog="Commands use the project that SUPABASE_URL and SUPABASE_SECRET_KEY name, in the environment or "
+    "in .env. If they are not set, commands use the embedded stack that `pm-strength up` starts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    # its frames around help are drawn with characters that not every terminal has
+    # rich draws frames around the help, with characters that not every terminal has
     rich_markup_mode="rich" if speaks_unicode(sys.stdout) else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -46,30 +54,30 @@ app.add_typer(settings.app, name="settings")
 
 @app.callback()
 def options(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done in detail.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log in detail, to stderr.")] = False,
 ) -> None:
-    """Applies to every command."""
+    """Options of every command."""
     logs.configure(level=logging.DEBUG if verbose else logging.WARNING)
 
 
 def main() -> None:
-    """Run the command line; errors of ours are one line and an exit code, not a traceback."""
+    """Run the command line. An error of ours is one line and an exit code, not a traceback."""
     prepare_streams()
     try:
         try:
             app()
         finally:
-            # here, where it can still be caught, and not as Python ends
+            # here, where a failure can still be caught, and not while Python ends
             sys.stdout.flush()
     except PmStrengthError as error:
-        # one line, however narrow: what reads a log reads lines
+        # one line, however narrow the terminal is: programs read logs line by line
         err.print(f"[red]error:[/red] {escape(logs.redact(str(error)))}", soft_wrap=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:
         drop_output()
         sys.exit(1)
     except OSError as error:
-        # a full disk, most of all: what was not written must not be tried again as Python ends
+        # mostly a full disk: Python must not try to write the rest again as it ends
         drop_output(errors_too=False)
         with suppress(OSError):
             err.print(f"[red]error:[/red] {escape(_said(error))}", soft_wrap=True)
@@ -82,7 +90,7 @@ def _said(error: OSError) -> str:
 
 
 def exit_code(error: PmStrengthError) -> int:
-    """2 for what the user typed or set, 3 for a project that is not there, 1 for all else."""
+    """2 for what the user typed or set, 3 for a project that cannot be reached, 1 for anything else."""
     if isinstance(error, SettingsError | PatternKeyError):
         return 2
     if isinstance(error, ConnectionSettingsError | StackError | TransientStoreError):

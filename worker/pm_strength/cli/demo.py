@@ -1,4 +1,4 @@
-"""`demo`: the whole loop on simulated trades, from an empty stack to an explained size."""
+"""`demo`: all of the learning on simulated trades, from an empty stack to one explained size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
 from ..service import runs as learning
 from ..service.worker import Worker
 from .output import Steps, out, print_table, progress_bars, scope_text, spinner
-from .resolve import print_resolution
+from .resolve import ask, print_resolution
 from .show import OVERRIDE_HEADINGS, override_cells, short_pattern
 from .target import open_stack
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..local.stack import StackStatus
 
 SAMPLE = "strands_btc_pairs.jsonl.gz"
-# Not the default folder: the demo begins and ends empty, and a user's own stack must not.
+# Not the default folder, where a user's own stack is: the demo removes all data before and after.
 DIRECTORY = Path(".pm-strength-demo")
 SHOWN = 5
 MATCHES_SHOWN = 8
@@ -41,14 +41,21 @@ Row = dict[str, Any]
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the stack running, to look around.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the demo's stack running, to look around.")
+    ] = False,
     directory: Annotated[
-        Path, typer.Option("--dir", help="The demo's folder; emptied first.", file_okay=False)
+        Path,
+        typer.Option(
+            "--dir", help="The folder of the demo's stack. What is in it is removed first.", file_okay=False
+        ),
     ] = DIRECTORY,
 ) -> None:
     """Learn from 2,932 simulated trades on real candles of 7 pairs, and explain one size.
 
-    The trades are what simple rules would have done on the candles of January 2018; the stack is its own.
+    The trades are what simple rules would have done on the 5-minute candles of January 2018. The demo
+    has an embedded stack of its own, and removes it at the end. It takes less than a minute; the first
+    time on a machine, most of that goes into compiling the mining code.
     """
     with _stack(directory, keep) as status:
         connection = Connection(status.api_url, status.keys.secret_key)
@@ -90,7 +97,7 @@ def _learn(store: Store, connection: Connection) -> None:
         raise AssertionError("a materialization follows the mining above")
     rows = [
         ("strands loaded", f"{strands:,}"),
-        ("trades captured", f"{mined.trades:,} of {closed:,} closed ones"),
+        ("trades captured", f"{mined.trades:,} of {closed:,}"),
         ("events", f"{events:,}"),
         ("mean outcome (baseline)", f"{mined.baseline:+.4f} R"),
         ("lessons", f"{mined.lessons:,}"),
@@ -112,7 +119,7 @@ def _load(store: Store, bars: Progress) -> int:
 
 
 def _capture(connection: Connection, bars: Progress, closed: int) -> int:
-    """Drain the queue that the trigger has filled; returns the number of events."""
+    """Capture the trades that the trigger has queued; returns the number of events."""
     task = bars.add_task("capturing trades", total=closed, note="")
     total = 0
 
@@ -131,26 +138,29 @@ def _show_overrides(store: Store) -> None:
         for category in SIZED_CATEGORIES
         for row in store.strongest_overrides(SHOWN, action_category=category)
     ]
-    for sign, noun in ((-1, "positive"), (1, "negative")):
+    for sign, effect in ((-1, "enlarge a size"), (1, "reduce a size")):
         rows.sort(key=lambda row: (sign * row["multiplier"], -row["confidence_score"], row["id"]))
-        title = f"\nStrongest {noun} overrides of entries and adds"
+        title = f"\nThe overrides that {effect} most (entries and adds)"
         print_table(title, OVERRIDE_HEADINGS, map(override_cells, rows[:SHOWN]))
+    out.print("\nTrims and exits are never sized, so no size depends on their overrides.")
 
 
 def _show_size(store: Store) -> None:
-    """The last entry of the sample: what the bot would ask about at its next tick."""
+    """Explain the size of the last entry of the sample, as if a bot asked before making it."""
     event = store.newest_event("entry")
     if event is None:
         raise AssertionError("the sample has entries")
     action = {name: event[name] for name in ("pattern_key", "action_category", "scope")}
     action["size_frac"] = SIZE_FRAC
-    answer = store.resolve(action["pattern_key"], action["action_category"], action["scope"], MATCHES_SHOWN)
+    category = action["action_category"]
+    answer = ask(store, action["pattern_key"], category, action["scope"], MATCHES_SHOWN)
     resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
     sized = apply_strength(action, resolution)
     out.print("\n[bold]One sizing decision[/bold]")
-    out.print(f"{action['action_category']} of {short_pattern(action['pattern_key'])} in", markup=False)
+    out.print(f"{category}, {short_pattern(action['pattern_key'])}, in the scope", markup=False)
     out.print(f"  {scope_text(action['scope'])}", markup=False)
-    print_resolution(answer | {"size_frac_before": action["size_frac"], "size_frac": sized["size_frac"]})
+    sizes = {"size_frac_before": action["size_frac"], "size_frac": sized["size_frac"]}
+    print_resolution(answer | sizes, category, MATCHES_SHOWN)
 
 
 def _say_what_next(keep: bool, directory: Path) -> None:
@@ -158,15 +168,17 @@ def _say_what_next(keep: bool, directory: Path) -> None:
     program = "pm-strength" if shutil.which("pm-strength") else os.path.relpath(sys.argv[0])
     option = f" --dir {directory}"
     kept = (
-        (f"{program} overrides{option}", "all overrides, with filters"),
-        (f"{program} lessons{option} --action add", "what they were made from"),
-        (f"{program} settings set{option} n_min=20", "then `learn`: other settings"),
-        (f"{program} down{option} --purge", "stop it and remove its data"),
+        (f"{program} overrides{option}", "the overrides; see --help for filters"),
+        (f"{program} lessons{option} --action add", "the lessons that overrides are made from"),
+        (f"{program} settings set{option} n_min=20", "another setting; then run `learn`"),
+        (f"{program} down{option} --purge", "stop the demo's stack and remove its data"),
     )
     gone = (
-        (f"{program} demo --keep", "the same, left running to look around"),
-        (f"{program} up", "a stack of your own, with `import`, `worker` and `learn`"),
-        ("README.md", "`supabase start`, hosted projects, and the bot's side"),
+        (f"{program} demo --keep", "the same, and leave the stack running"),
+        (f"{program} up", "a stack of your own, for `import`, `worker`, `learn`"),
+        ("README.md", "how a bot uses it; `supabase start`; hosted projects"),
     )
-    for command, meaning in kept if keep else gone:
-        out.print(f"  {command:<60}  {meaning}", markup=False, soft_wrap=True)
+    steps = kept if keep else gone
+    width = max(len(command) for command, _ in steps)
+    for command, meaning in steps:
+        out.print(f"  {command:<{width}}  {meaning}", markup=False, soft_wrap=True)

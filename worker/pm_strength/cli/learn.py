@@ -1,4 +1,4 @@
-"""`learn`, `mine`, `materialize`, `runs`: learning now, and what was learned when."""
+"""`learn`, `mine`, `materialize`: learn now; `runs`: what was learned when."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ..mining import mine_lessons
 from ..project.store import Store
 from ..service import runs as learning
 from ..settings import LearningSettings
+from .arguments import DEFAULT_MODULE, ModuleOption, parse_change, parse_value
 from .output import (
-    Format,
-    FormatOption,
     Justify,
+    RowFormat,
+    RowFormatOption,
     Steps,
     err,
     print_csv,
@@ -26,7 +27,6 @@ from .output import (
     print_table,
     progress_bars,
 )
-from .settings import parse_change, parse_value
 from .target import ProjectDirectory, open_store
 
 RUN_COLUMNS = (
@@ -43,57 +43,65 @@ def register(app: typer.Typer) -> None:
     app.command()(runs)
 
 
-def learn(directory: ProjectDirectory = None) -> None:
-    """Mine all events and materialize the overrides now."""
+def learn(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
+    """Learn now: mine all events into lessons, then turn the lessons into overrides."""
     with open_store(directory) as store:
-        _mine(store)
-        _materialize(store)
+        _mine(store, module)
+        _materialize(store, module)
 
 
 def mine(
     events: Annotated[
         Path | None,
-        typer.Option("--events", help="Mine the events of a Parquet or CSV file, without a project."),
+        typer.Option("--events", help="Mine the events of this Parquet or CSV file; no project is needed."),
     ] = None,
     lessons: Annotated[
         Path | None,
-        typer.Option("--lessons", help="With --events: a Parquet or JSON file to write. [default: stdout]"),
+        typer.Option(
+            "--lessons", help="With --events: the Parquet or JSON file to write, instead of stdout."
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="With --events: a setting, as n_min=20."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="With --events: a setting, as n_min=20. Can be repeated."
+        ),
     ] = None,
+    module: ModuleOption = DEFAULT_MODULE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Mine all events and publish the lessons now; or mine a file."""
+    """Mine all events into lessons now: those of the project, or those of a file.
+
+    The overrides stay as they are until `pm-strength materialize`.
+    """
     if events is not None:
-        if directory is not None:
-            raise typer.BadParameter("--events reads a file and --dir names a project: give one of them")
+        if directory is not None or module != DEFAULT_MODULE:
+            raise typer.BadParameter("--events mines a file, --dir and --module a project: give one of them")
         _mine_file(events, lessons, changes or [])
         return
     if lessons is not None or changes:
         raise typer.BadParameter("--lessons and --set go with --events")
     with open_store(directory) as store:
-        _mine(store)
+        _mine(store, module)
 
 
-def materialize(directory: ProjectDirectory = None) -> None:
+def materialize(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
     """Turn the lessons of the last mining run into overrides now."""
     with open_store(directory) as store:
-        _materialize(store)
+        _materialize(store, module)
 
 
 def runs(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 20,
-    output: FormatOption = Format.TABLE,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many to show.")] = 20,
+    output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Show the newest runs."""
+    """Show the newest runs of mining and materializing, and how each ended."""
     with open_store(directory) as store:
         rows = store.runs(limit)
-    if output is Format.JSON:
+    if output is RowFormat.JSON:
         print_json(rows)
-    elif output is Format.CSV:
+    elif output is RowFormat.CSV:
         print_csv(rows, RUN_COLUMNS)
     else:
         columns: dict[str, Justify] = {
@@ -106,15 +114,14 @@ def runs(
         print_table("Runs", columns | counts | {"note": "left"}, map(_run_cells, rows))
 
 
-def _mine(store: Store) -> None:
+def _mine(store: Store, module: str) -> None:
     with progress_bars() as bars:
         steps = Steps(bars)
-        report = learning.mine(store, progress=steps)
+        report = learning.mine(store, module, steps)
         steps.finish()
-    baseline = "none" if report.baseline is None else f"{report.baseline:+.4f}"
     print(
         f"run {report.run_id}: {report.lessons:,} lessons from {report.events:,} events of "
-        f"{report.trades:,} trades, baseline {baseline}"
+        f"{report.trades:,} trades, baseline {_baseline(report.baseline)}"
     )
 
 
@@ -137,23 +144,26 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
     else:
         write_json(lessons, sys.stdout)
     numbers = lessons.attrs
-    baseline = "none" if numbers["baseline"] is None else f"{numbers['baseline']:+.4f}"
     err.print(
         f"{len(lessons):,} lessons from {numbers['events']:,} events of {numbers['trades']:,} trades, "
-        f"baseline {baseline}"
+        f"baseline {_baseline(numbers['baseline'])}"
     )
     if numbers["warning"]:
         err.print(numbers["warning"], style="yellow")
 
 
-def _materialize(store: Store) -> None:
+def _materialize(store: Store, module: str) -> None:
     with progress_bars() as bars:
         steps = Steps(bars)
-        report = learning.materialize(store, progress=steps)
+        report = learning.materialize(store, module, steps)
         steps.finish()
     if report is None:
-        raise PmStrengthError("Nothing was mined yet: `pm-strength learn` does both.")
+        raise PmStrengthError("There are no lessons yet: `pm-strength learn` mines first, then materializes.")
     print(f"run {report.run_id}: {report.overrides:,} overrides from {report.lessons:,} lessons")
+
+
+def _baseline(mean: float | None) -> str:
+    return "none" if mean is None else f"{mean:+.4f}"
 
 
 def _run_cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -21,12 +21,12 @@ from .text import encoding_of, speaks_unicode
 
 Justify = Literal["left", "right"]
 
-# Where no terminal says how wide it is.
+# Columns, where there is no terminal to ask.
 WIDTH = 120
 
 
 class _Console(Console):
-    """Rich takes a stream that it was not given for UTF-8, whatever it is."""
+    """A console with the encoding of its stream: rich assumes UTF-8 for a stream that it opens itself."""
 
     @property
     def encoding(self) -> str:
@@ -45,6 +45,13 @@ err = _console(stderr=True)
 
 
 class Format(StrEnum):
+    """How one thing is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class RowFormat(StrEnum):
     """How rows are printed."""
 
     TABLE = "table"
@@ -52,24 +59,32 @@ class Format(StrEnum):
     CSV = "csv"
 
 
-FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How to print.", show_default=True)]
+FormatOption = Annotated[Format, typer.Option("--output", "-o", help="The format to print in.")]
+RowFormatOption = Annotated[RowFormat, typer.Option("--output", "-o", help="The format to print in.")]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 override`, `1,200 overrides`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
 def print_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """A header and one line a row; what is no scalar is JSON in its cell, null is empty."""
+    """Print a header and one line for each row: objects, lists and booleans as JSON, null as nothing."""
     writer = csv.writer(sys.stdout)
     writer.writerow(columns)
     writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
 
 
 def print_table(title: str, columns: Mapping[str, Justify], rows: Iterable[Sequence[str]]) -> None:
-    """A table; `columns` gives each column's heading and justification. Only the last one folds."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    """Print a title and a table. `columns` are headings with their justification; only the last one folds."""
+    # not the table's own title, which rich folds at the width of the table
+    out.print(title, style="bold", markup=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
     last = list(columns)[-1]
     for heading, justify in columns.items():
         table.add_column(heading, justify=justify, overflow="fold", no_wrap=heading != last)
@@ -79,26 +94,29 @@ def print_table(title: str, columns: Mapping[str, Justify], rows: Iterable[Seque
 
 
 def plain(text: str) -> str:
-    """Text that rich prints as it is: data may hold what looks like markup or moves the cursor."""
+    """Text that rich prints unchanged: data may look like markup, or hold characters that move the cursor."""
     shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return shown.replace("[", r"\[")
 
 
 def scope_text(scope: Mapping[str, Any]) -> str:
-    """A scope on one line: `chain=solana rank=2`, values as JSON where they are no plain words."""
+    """A scope on one line, `chain=solana rank=2`; a value that is not a plain word is JSON."""
     if not scope:
         return "(any)"
     return " ".join(f"{key}={_word(value)}" for key, value in sorted(scope.items()))
 
 
 def spinner(text: str) -> Status:
-    """A text on stderr that turns while a block runs."""
+    """A text with a spinner on stderr, for as long as a block runs."""
     return err.status(text, spinner=_spinner_name())
 
 
 @contextmanager
 def progress_bars(always: bool = False) -> Iterator[Progress]:
-    """Bars on stderr while a block runs; none where that is no terminal, or with `always` their end."""
+    """Progress bars on stderr while a block runs.
+
+    Where stderr is not a terminal there are none; with `always`, their last state is printed.
+    """
     columns = (
         SpinnerColumn(_spinner_name(), finished_text=f"[green]{'✓' if _draws_unicode() else '+'}[/green]"),
         TextColumn("{task.description:<24}"),
@@ -111,7 +129,7 @@ def progress_bars(always: bool = False) -> Iterator[Progress]:
 
 
 class Steps:
-    """A bar for each step that a long run reports with its share; the step before is then done."""
+    """One progress bar for each step of a long run; when a step begins, the one before it is done."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -119,7 +137,7 @@ class Steps:
         self._current: str | None = None
 
     def __call__(self, what: str, share: float) -> None:
-        """Show that `what` is done to a share (0 to 1)."""
+        """Show how much of a step is done: a share from 0 to 1."""
         if what != self._current:
             self.finish()
             self._current = what

@@ -1,23 +1,15 @@
-"""`queue`, `requeue`, `repair`: what waits, what could not be processed, and another try."""
+"""`queue`, `requeue`, `repair`: what waits, what could not be learned from, and another try."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from .output import Justify, out, print_json, print_table
+from .output import Format, FormatOption, Justify, counted, out, print_json, print_table
 from .target import ProjectDirectory, open_store
 
 SHOWN_LETTERS = 20
-
-
-class QueueFormat(StrEnum):
-    """How the state of the queues is printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,15 +19,15 @@ def register(app: typer.Typer) -> None:
     app.command()(repair)
 
 
-def queue(
-    output: Annotated[QueueFormat, typer.Option("--output", "-o")] = QueueFormat.TABLE,
-    directory: ProjectDirectory = None,
-) -> None:
-    """Show the depth and the oldest age of each queue, and the dead letters with their reasons."""
+def queue(output: FormatOption = Format.TABLE, directory: ProjectDirectory = None) -> None:
+    """Show how much waits in each queue and for how long, and the dead letters with their reasons.
+
+    A dead letter is a strand or a job that could not be processed.
+    """
     with open_store(directory) as store:
         status = store.queue_status()
         letters = store.dead_letters() if status["dead_letters"] else []
-    if output is QueueFormat.JSON:
+    if output is Format.JSON:
         print_json({"queues": status["queues"], "dead_letters": letters})
         return
     columns: dict[str, Justify] = {"queue": "left", "depth": "right", "due now": "right", "oldest": "right"}
@@ -43,9 +35,11 @@ def queue(
     if not letters:
         out.print("No dead letters.")
         return
-    more = f"; the first {SHOWN_LETTERS}" if len(letters) > SHOWN_LETTERS else ""
+    title = counted(len(letters), "dead letter")
+    if len(letters) > SHOWN_LETTERS:
+        title += f"; the oldest {SHOWN_LETTERS} (-o json for all)"
     print_table(
-        f"{len(letters):,} dead letters{more}",
+        title,
         {"id": "right", "strand or job": "left", "code": "left", "reason": "left"},
         (
             (str(row["id"]), row["strand_id"] or row["job"], row["code"], row["reason"])
@@ -55,21 +49,24 @@ def queue(
 
 
 def requeue(
-    ids: Annotated[list[int] | None, typer.Argument(help="Dead letters; all of them without.")] = None,
+    ids: Annotated[
+        list[int] | None,
+        typer.Argument(help="The ids of the dead letters, as `queue` shows them; without ids, all of them."),
+    ] = None,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Send dead letters through again, after what was wrong is mended."""
+    """Put dead letters back on their queue, once you have mended what was wrong."""
     with open_store(directory) as store:
         sent = store.requeue(ids or None)
-    print(f"{sent:,} sent again")
+    print(f"{counted(sent, 'dead letter')} back on the queue")
 
 
 def repair(directory: ProjectDirectory = None) -> None:
-    """Make the queues again where a restored dump lacks them, and queue what was missed."""
+    """Make the queues that a restored database lacks, and queue the trades that were missed."""
     with open_store(directory) as store:
         made = store.repair()
         missed = sum(store.sweep())
-    print(f"queues made: {', '.join(made) or 'none, all were there'}; {missed:,} strands queued")
+    print(f"queues made: {', '.join(made) or 'none, as all exist'}; {counted(missed, 'strand')} queued")
 
 
 def _queue_cells(row: dict[str, Any]) -> tuple[str, ...]:

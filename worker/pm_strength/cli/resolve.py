@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from ..runtime.resolution import Resolution
-from ..runtime.sizing import apply_strength
-from .output import Justify, out, print_json, print_table, scope_text
-from .show import parse_action, parse_scope
+from ..project.store import Store
+from ..runtime.resolution import SHOWN_MATCHES, Match, Resolution, specificity_order
+from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
+from .arguments import DEFAULT_MODULE, parse_action, parse_scope, storable
+from .output import Format, FormatOption, Justify, counted, out, print_json, print_table, scope_text
 from .target import ProjectDirectory, open_store
-from .text import storable
 
-REASONS = {
-    "matched": "the weighted blend of the overrides that hold here",
-    "no_match": "no override holds here: there is no edge to size by, or nothing was learned yet",
-    "zero_weight": "the overrides that hold here have no weight",
-    "stale": "the overrides are older than stale_after_hours: is a worker running?",
-    "bad_input": "the pattern key or the action is missing",
+# What a multiplier is, by strategy, if overrides made it.
+MADE_BY = {
+    "blend": "the weighted blend of the overrides that hold here",
+    "most_specific": "the most specific of the overrides that hold here",
 }
-
-
-class ResolutionFormat(StrEnum):
-    """How the resolution is printed."""
-
-    TABLE = "table"
-    JSON = "json"
+# Why the multiplier is 1, by reason, if no override made it.
+NONE_BECAUSE = {
+    "no_match": "no override holds here; there is no edge to size by, or nothing was learned yet",
+    "zero_weight": "the overrides that hold here have no weight, because their confidence is 0",
+    "stale": "the overrides are older than stale_after_hours; check that a worker is running",
+    "bad_input": "the pattern key or the action is missing, or a whole number in the scope is beyond 2^53",
+    "unavailable": "the overrides could not be read",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -37,60 +35,100 @@ def register(app: typer.Typer) -> None:
 
 def resolve(
     pattern_key: Annotated[str, typer.Option("--pattern-key", help="The pattern key of the action.")],
-    action: Annotated[str, typer.Option("--action", help="Its category, or an alias of it.")],
-    scope: Annotated[str, typer.Option("--scope", help="Its context, a JSON object.")] = "{}",
+    action: Annotated[
+        str,
+        typer.Option("--action", help="The action category (entry, add, trim or exit), or an alias of it."),
+    ],
+    scope: Annotated[
+        str, typer.Option("--scope", help='The context of the action, as {"chain": "solana"}.')
+    ] = "{}",
     size_frac: Annotated[
-        float | None, typer.Option("--size-frac", help="A size to scale, as a bot would.")
+        float | None, typer.Option("--size-frac", help="Show what the multiplier makes of this size.")
     ] = None,
-    exposure_skew: Annotated[float, typer.Option("--exposure-skew", help="Scales the size too.")] = 1.0,
-    show_all: Annotated[bool, typer.Option("--all", help="All matches, not the 20 heaviest.")] = False,
-    output: Annotated[ResolutionFormat, typer.Option("--output", "-o")] = ResolutionFormat.TABLE,
+    exposure_skew: Annotated[
+        float, typer.Option("--exposure-skew", help="With --size-frac: multiply the size by this too.")
+    ] = 1.0,
+    show_all: Annotated[
+        bool, typer.Option("--all", help=f"Show all overrides that hold, not only {SHOWN_MATCHES}.")
+    ] = False,
+    output: FormatOption = Format.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Show the size multiplier for an action in a scope, and which overrides make it."""
+    """Show the multiplier for an action in a scope, and the overrides that make it."""
     category, context = parse_action(action), parse_scope(scope)
     key = storable(pattern_key, "--pattern-key")
+    limit = None if show_all else SHOWN_MATCHES
     with open_store(directory) as store:
-        answer = store.resolve(key, category, context, None if show_all else 20)
+        answer = ask(store, key, category, context, limit)
+        if output is Format.TABLE and answer["strategy"] == "most_specific":
+            # the answer holds the heaviest overrides, and the most specific one may be lighter
+            answer = ask(store, key, category, context, None)
     if size_frac is not None:
         resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
         sized = apply_strength(
             {"action_category": category, "size_frac": size_frac}, resolution, exposure_skew
         )
         answer |= {"size_frac_before": size_frac, "size_frac": sized["size_frac"]}
-    if output is ResolutionFormat.JSON:
+    if output is Format.JSON:
         print_json(answer)
     else:
-        print_resolution(answer)
+        print_resolution(answer, category, limit)
 
 
-def print_resolution(answer: dict[str, Any]) -> None:
-    """The answer of `resolve_pm_strength` as text and a table of its matches."""
-    reason = answer["reason"]
-    out.print(f"[bold]multiplier {answer['multiplier']:.4f}[/bold] ({reason}: {REASONS[reason]})")
+def ask(
+    store: Store, pattern_key: str, category: str, scope: dict[str, Any], limit: int | None
+) -> dict[str, Any]:
+    """What `resolve_pm_strength` answers, with the strategy that it used."""
+    answer = store.resolve(pattern_key, category, scope, limit)
+    if answer.get("strategy") is None:
+        answer["strategy"] = store.settings(DEFAULT_MODULE).strategy
+    return answer
+
+
+def explain(reason: str, strategy: str) -> str:
+    """Why a multiplier is what it is, in words; `reason` is one of `REASONS`."""
+    return MADE_BY[strategy] if reason == "matched" else NONE_BECAUSE[reason]
+
+
+def print_resolution(answer: dict[str, Any], category: str, limit: int | None) -> None:
+    """Print an answer as text, and a table of at most `limit` overrides that hold."""
+    reason, strategy = answer["reason"], answer["strategy"]
+    out.print(f"[bold]multiplier {answer['multiplier']:.4f}[/bold] ({reason}: {explain(reason, strategy)})")
+    if category not in SIZED_CATEGORIES:
+        out.print("Trims and exits are never sized, so no size depends on this multiplier.")
     if answer["run_id"] is not None:
-        out.print(
-            f"from mining run {answer['run_id']}, materialized {answer['as_of'][:19].replace('T', ' ')} UTC"
-        )
+        at = answer["as_of"][:19].replace("T", " ")
+        out.print(f"from mining run {answer['run_id']}, materialized {at} UTC")
     if "size_frac" in answer:
         out.print(f"size_frac {answer['size_frac_before']:g} -> [bold]{answer['size_frac']:.4f}[/bold]")
-    if answer["matches"]:
-        columns: dict[str, Justify] = {
-            "multiplier": "right",
-            "weight": "right",
-            "confidence": "right",
-            "scope": "left",
-        }
-        shown, matched = len(answer["matches"]), answer["matched"]
-        title = f"{matched:,} overrides hold" + (f"; the {shown} heaviest" if shown < matched else "")
-        print_table(title, columns, map(match_cells, answer["matches"]))
+    matches = answer["matches"]
+    if strategy == "most_specific":
+        matches = sorted(matches, key=lambda match: specificity_order(Match(**match)))
+    matches = matches[:limit]
+    if matches:
+        print_table(_title(answer, len(matches)), MATCH_HEADINGS, map(match_cells, matches))
+
+
+MATCH_HEADINGS: dict[str, Justify] = {
+    **{"multiplier": "right", "weight": "right"},
+    **{"confidence": "right", "scope": "left"},
+}
 
 
 def match_cells(match: dict[str, Any]) -> tuple[str, ...]:
-    """A match as the cells of a table."""
+    """An override that holds as the cells of a table."""
     return (
         f"{match['multiplier']:.4f}",
         f"{match['weight']:.4f}",
         f"{match['confidence_score']:.3f}",
         scope_text(match["scope_subset"]),
     )
+
+
+def _title(answer: dict[str, Any], shown: int) -> str:
+    matched = answer["matched"]
+    title = f"{counted(matched, 'override')} hold{'s' if matched == 1 else ''} here"
+    order = "most specific" if answer["strategy"] == "most_specific" else "heaviest"
+    if shown < matched:
+        return f"{title}; the {shown} {order}"
+    return title if shown == 1 else f"{title}, the {order} first"

@@ -1,42 +1,33 @@
-"""`settings show` and `settings set`: the learning settings of the project."""
+"""`settings show` and `settings set`: the learning settings of a module."""
 
 from __future__ import annotations
 
 import json
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..settings import LearningSettings
-from .output import out, print_json, print_table
+from .arguments import DEFAULT_MODULE, ModuleOption, parse_change, parse_value
+from .output import Format, FormatOption, counted, out, print_json, print_table
 from .target import ProjectDirectory, open_store
-from .text import typed
-
-MODULE = "pm"
 
 app = typer.Typer(
-    help="The learning settings, as the worker, SQL and the runtime read them.", no_args_is_help=True
+    help="Show or change the learning settings, which the worker, SQL and the bots all read.",
+    no_args_is_help=True,
 )
-
-
-class SettingsFormat(StrEnum):
-    """How the settings are printed."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 @app.command()
 def show(
-    output: Annotated[SettingsFormat, typer.Option("--output", "-o")] = SettingsFormat.TABLE,
+    module: ModuleOption = DEFAULT_MODULE,
+    output: FormatOption = Format.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Show all settings; exit code 2 if the project's are invalid."""
+    """Show all settings, and the defaults of those that differ. The exit code is 2 if one is invalid."""
     with open_store(directory) as store:
-        row = store.settings_row(MODULE)
-    settings = LearningSettings.from_mapping(row).to_dict()
-    if output is SettingsFormat.JSON:
+        settings = store.settings(module).to_dict()
+    if output is Format.JSON:
         print_json(settings)
         return
     defaults = LearningSettings().to_dict()
@@ -50,13 +41,18 @@ def show(
 @app.command("set")
 def set_values(
     changes: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Values are JSON: n_min=20 max_dims=null.")
+        list[str],
+        typer.Argument(
+            metavar="NAME=VALUE...",
+            help="The settings to change, with values in JSON: n_min=20 max_dims=null.",
+        ),
     ],
+    module: ModuleOption = DEFAULT_MODULE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Change settings; NAME= sets one back to its default."""
+    """Change settings. NAME= without a value brings the default back."""
     with open_store(directory) as store:
-        settings = store.settings_row(MODULE)
+        settings = store.settings_row(module)
         for name, text in map(parse_change, changes):
             if text:
                 settings[name] = parse_value(text)
@@ -64,21 +60,9 @@ def set_values(
                 LearningSettings.from_mapping({name: getattr(LearningSettings(), name, None)})
                 settings.pop(name, None)
         LearningSettings.from_mapping(settings)
-        store.write_settings(MODULE, settings)
-    out.print(f"Set; {len(settings)} settings differ from the defaults. The next run goes by them.")
-
-
-def parse_change(change: str) -> tuple[str, str]:
-    """The name and the value's text of NAME=VALUE; raises `typer.BadParameter`."""
-    name, equals, text = typed(change).partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"expected NAME=VALUE, got {change!r}")
-    return name, text
-
-
-def parse_value(text: str) -> Any:
-    """JSON, or a plain word as a string."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        store.write_settings(module, settings)
+    out.print(
+        f"Saved: {counted(len(settings), 'setting')} of the module {module}, and the defaults of all others. "
+        "Runs use them from the next one on, resolving uses them at once.",
+        markup=False,
+    )

@@ -1,43 +1,46 @@
-"""`lessons` and `overrides`: what was learned, filtered."""
+"""`lessons` and `overrides`: what was learned, filtered; what sizes a position comes first."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import PatternKeyError
-from ..patterns import canonical_action_category
-from .output import Format, FormatOption, Justify, print_csv, print_json, print_table, scope_text
+from ..patterns import CATEGORIES
+from ..runtime.sizing import SIZED_CATEGORIES
+from .arguments import parse_action, parse_scope, storable
+from .output import (
+    Justify,
+    RowFormat,
+    RowFormatOption,
+    counted,
+    out,
+    print_csv,
+    print_json,
+    print_table,
+    scope_text,
+)
 from .target import ProjectDirectory, open_store
-from .text import storable, typed
 
 Row = dict[str, Any]
+UNSIZED_CATEGORIES = tuple(category for category in CATEGORIES if category not in SIZED_CATEGORIES)
+TABLE_ROWS = 20
 
-LESSON_COLUMNS = (
-    *("id", "module", "pattern_key", "action_category", "scope_subset", "n", "stats"),
-    *("decay_halflife_hours", "status", "run_id"),
-)
-OVERRIDE_COLUMNS = (
-    *("id", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
-    *("decay_state", "run_id", "last_updated_at"),
-)
-LESSON_HEADINGS: dict[str, Justify] = {
-    **{"edge": "right", "n": "right", "mean": "right", "decay": "left"},
-    **{"action": "left", "pattern": "left", "scope": "left"},
-}
 OVERRIDE_HEADINGS: dict[str, Justify] = {
     **{"multiplier": "right", "confidence": "right", "decay": "left"},
     **{"action": "left", "pattern": "left", "scope": "left"},
 }
-TABLE_ROWS = 20
 
-PatternOption = Annotated[str | None, typer.Option("--pattern", help="Only this pattern key.")]
-ActionOption = Annotated[str | None, typer.Option("--action", help="Only this action category or alias.")]
+PatternKeyOption = Annotated[str | None, typer.Option("--pattern-key", help="Only this pattern key.")]
+ActionOption = Annotated[
+    str | None,
+    typer.Option("--action", help="Only this action category (entry, add, trim or exit), or an alias of it."),
+]
 ScopeOption = Annotated[
-    str | None, typer.Option("--scope", help="Only scope subsets that hold all of this JSON object.")
+    str | None,
+    typer.Option("--scope", help='Only scopes with all of these values, as {"chain": "solana"}.'),
 ]
 LimitOption = Annotated[
     int | None,
@@ -46,9 +49,20 @@ LimitOption = Annotated[
         "-n",
         min=1,
         max=1000,
-        help="Only the strongest; a table shows 20 by default, json and csv all.",
+        help="How many to show, the strongest. Without it a table shows 20, json and csv show all.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What there is a list of, how it is shown, and how strong one of it is."""
+
+    noun: str
+    columns: tuple[str, ...]
+    headings: dict[str, Justify]
+    cells: Callable[[Row], tuple[str, ...]]
+    strength: Callable[[Row], float]
 
 
 def register(app: typer.Typer) -> None:
@@ -58,71 +72,41 @@ def register(app: typer.Typer) -> None:
 
 
 def lessons(
-    pattern: PatternOption = None,
+    pattern_key: PatternKeyOption = None,
     action: ActionOption = None,
     scope: ScopeOption = None,
-    retired: Annotated[bool, typer.Option("--retired", help="The retired ones instead.")] = False,
+    retired: Annotated[
+        bool, typer.Option("--retired", help="Show the lessons that the last mining run no longer found.")
+    ] = False,
     limit: LimitOption = None,
-    output: FormatOption = Format.TABLE,
+    output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Show lessons, those with the strongest edge first."""
-    filters = _filters(pattern, action, scope) | {"status": "retired" if retired else "active"}
+    """Show the lessons: the edge of every combination of context with enough trades.
+
+    Those of entries and adds come first, because only these are sized; then the strongest edge first.
+    """
+    filters = _filters(pattern_key, action, scope) | {"status": "retired" if retired else "active"}
     with open_store(directory) as store:
-        rows = _read(store.lessons, store.strongest_lessons, _lesson_strength, limit, output, filters)
-    if output is not Format.TABLE:
-        _print(rows, LESSON_COLUMNS, output)
-        return
-    print_table(_title("lessons", rows, limit), LESSON_HEADINGS, map(_lesson_cells, rows))
+        _show(LESSONS, store.lessons, store.strongest_lessons, filters, limit, output)
 
 
 def overrides(
-    pattern: PatternOption = None,
+    pattern_key: PatternKeyOption = None,
     action: ActionOption = None,
     scope: ScopeOption = None,
     limit: LimitOption = None,
-    output: FormatOption = Format.TABLE,
+    output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
-    """Show overrides, those farthest from 1 first."""
-    filters = _filters(pattern, action, scope)
+    """Show the overrides: the multipliers in force, and the scopes that they hold in.
+
+    Those of entries and adds come first, because only these are sized; then the multiplier farthest
+    from 1 first.
+    """
+    filters = _filters(pattern_key, action, scope)
     with open_store(directory) as store:
-        rows = _read(store.overrides, store.strongest_overrides, _override_strength, limit, output, filters)
-    if output is not Format.TABLE:
-        _print(rows, OVERRIDE_COLUMNS, output)
-        return
-    print_table(_title("overrides", rows, limit), OVERRIDE_HEADINGS, map(override_cells, rows))
-
-
-def parse_scope(text: str | None) -> Row:
-    """A scope from the command line; anything but a JSON object is wrong usage."""
-    if text is None:
-        return {}
-    try:
-        scope = json.loads(typed(text), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"expected a JSON object: {error}", param_hint="--scope") from None
-    if not isinstance(scope, dict):
-        raise typer.BadParameter('expected a JSON object such as {"chain": "solana"}', param_hint="--scope")
-    try:
-        json.dumps(scope, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("expected text in UTF-8", param_hint="--scope") from None
-    except ValueError:
-        raise typer.BadParameter("expected numbers that a double holds", param_hint="--scope") from None
-    return scope
-
-
-def _refuse(literal: str) -> None:
-    raise ValueError(f"{literal} is not JSON")
-
-
-def parse_action(text: str) -> str:
-    """An action category from the command line, aliases mapped."""
-    try:
-        return canonical_action_category(text)
-    except PatternKeyError as error:
-        raise typer.BadParameter(str(error), param_hint="--action") from None
+        _show(OVERRIDES, store.overrides, store.strongest_overrides, filters, limit, output)
 
 
 def override_cells(row: Row) -> tuple[str, ...]:
@@ -138,7 +122,7 @@ def override_cells(row: Row) -> tuple[str, ...]:
 
 
 def short_pattern(pattern_key: str) -> str:
-    """`uptrend.S1.buy_flag` of a canonical key; any other key as it is."""
+    """`uptrend.S1.buy_flag` of a canonical key; any other key unchanged."""
     return pattern_key.removeprefix("module=pm|pattern_key=")
 
 
@@ -155,46 +139,88 @@ def _lesson_cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _lesson_strength(row: Row) -> float:
-    return abs(float(row["stats"]["edge_raw"]))
+LESSONS = _Kind(
+    noun="lesson",
+    columns=(
+        *("id", "module", "pattern_key", "action_category", "scope_subset", "n", "stats"),
+        *("decay_halflife_hours", "status", "run_id"),
+    ),
+    headings={
+        **{"edge": "right", "n": "right", "mean": "right", "decay": "left"},
+        **{"action": "left", "pattern": "left", "scope": "left"},
+    },
+    cells=_lesson_cells,
+    strength=lambda row: abs(float(row["stats"]["edge_raw"])),
+)
+OVERRIDES = _Kind(
+    noun="override",
+    columns=(
+        *("id", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
+        *("decay_state", "run_id", "last_updated_at"),
+    ),
+    headings=OVERRIDE_HEADINGS,
+    cells=override_cells,
+    strength=lambda row: abs(float(row["multiplier"]) - 1),
+)
 
 
-def _override_strength(row: Row) -> float:
-    return abs(float(row["multiplier"]) - 1)
-
-
-def _filters(pattern: str | None, action: str | None, scope: str | None) -> Row:
+def _filters(pattern_key: str | None, action: str | None, scope: str | None) -> Row:
     return {
-        "pattern_key": None if pattern is None else storable(pattern, "--pattern"),
+        "pattern_key": None if pattern_key is None else storable(pattern_key, "--pattern-key"),
         "action_category": None if action is None else parse_action(action),
         "scope": parse_scope(scope),
     }
 
 
-def _read(
+def _show(
+    kind: _Kind,
     read_all: Callable[..., list[Row]],
     read_strongest: Callable[..., list[Row]],
-    strength: Callable[[Row], float],
-    limit: int | None,
-    output: Format,
     filters: Row,
-) -> list[Row]:
-    if limit is None and output is Format.TABLE:
+    limit: int | None,
+    output: RowFormat,
+) -> None:
+    if limit is None and output is RowFormat.TABLE:
         limit = TABLE_ROWS
-    rows = read_all(**filters) if limit is None else read_strongest(limit, **filters)
-    return sorted(rows, key=lambda row: (-strength(row), row["id"]))[:limit]
-
-
-def _title(noun: str, rows: list[Row], limit: int | None) -> str:
-    if not rows:
-        return f"No {noun}."
-    if len(rows) == (limit or TABLE_ROWS):
-        return f"The {len(rows)} strongest {noun} (-n for more, -o json or csv for all)"
-    return f"{len(rows)} {noun}"
-
-
-def _print(rows: list[Row], columns: tuple[str, ...], output: Format) -> None:
-    if output is Format.JSON:
+    rows = read_all(**filters) if limit is None else _read_first(read_strongest, limit, filters)
+    rows = sorted(rows, key=lambda row: (not _is_sized(row), -kind.strength(row), row["id"]))[:limit]
+    if output is RowFormat.JSON:
         print_json(rows)
+    elif output is RowFormat.CSV:
+        print_csv(rows, kind.columns)
     else:
-        print_csv(rows, columns)
+        _print_table(kind, rows, len(rows) == limit, filters["action_category"] is None)
+
+
+def _read_first(read_strongest: Callable[..., list[Row]], limit: int, filters: Row) -> list[Row]:
+    """The strongest rows of the actions that are sized; of the others too, if these leave room."""
+    rows: list[Row] = []
+    for categories in (SIZED_CATEGORIES, UNSIZED_CATEGORIES):
+        if len(rows) < limit:
+            for category in categories:
+                if filters["action_category"] in (None, category):
+                    rows += read_strongest(limit, **filters | {"action_category": category})
+    return rows
+
+
+def _is_sized(row: Row) -> bool:
+    return row["action_category"] in SIZED_CATEGORIES
+
+
+def _print_table(kind: _Kind, rows: list[Row], is_cut: bool, of_any_action: bool) -> None:
+    if not rows:
+        out.print(f"No {kind.noun}s.")
+        return
+    title = counted(len(rows), kind.noun)
+    if is_cut:
+        order = ", entries and adds first" if of_any_action else ""
+        title = f"The strongest {title}{order} (-n for more, -o json or csv for all)"
+    print_table(title, kind.headings, map(kind.cells, rows))
+    unsized = sum(not _is_sized(row) for row in rows)
+    if unsized:
+        out.print(f"Trims and exits are never sized, so no size depends on {unsized} of these {kind.noun}s.")
+    elif is_cut and of_any_action:
+        out.print(
+            f"Trims and exits are never sized, so no size depends on their {kind.noun}s. "
+            "--action trim and --action exit show them."
+        )

@@ -9,21 +9,23 @@ import typer
 
 from ..errors import StackError
 from .output import err, out, print_json, spinner
-from .target import DEFAULT_DIRECTORY, StackDirectory, open_stack
+from .target import DEFAULT_DIRECTORY, StackDirectory, directory_option, open_stack
 
 if TYPE_CHECKING:
     from ..local.stack import StackStatus
 
 
 class StatusFormat(StrEnum):
-    """How the stack's address and keys are printed."""
+    """How the stack's addresses and keys are printed."""
 
     PRETTY = "pretty"
     ENV = "env"
     JSON = "json"
 
 
-StatusOption = Annotated[StatusFormat, typer.Option("--output", "-o", help="How to print.")]
+StatusOption = Annotated[
+    StatusFormat, typer.Option("--output", "-o", help="The format to print in; env can be read by a shell.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,9 +36,10 @@ def register(app: typer.Typer) -> None:
 
 
 def up(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption = StatusFormat.PRETTY) -> None:
-    """Start the embedded stack (Postgres, pgmq, PostgREST, gateway) and apply the migrations.
+    """Start the embedded stack, and apply the migrations.
 
-    Does nothing to what runs already. The data stays in the folder between runs.
+    The stack is a small Supabase project without Docker: Postgres with pgmq, PostgREST, the edge
+    functions and a gateway. Parts that run already stay as they are. The data is kept in the folder.
     """
     stack = open_stack(directory)
     with spinner("starting ...") as shown:
@@ -46,21 +49,23 @@ def up(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption = Sta
 
 def down(
     directory: StackDirectory = DEFAULT_DIRECTORY,
-    purge: Annotated[bool, typer.Option("--purge", help="Remove the data too.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the folder with all data, too.")] = False,
 ) -> None:
-    """Stop the embedded stack and keep its data."""
+    """Stop the embedded stack. Its data is kept, unless --purge is given."""
     open_stack(directory).down(purge=purge)
-    err.print(f"Stopped; the data in {directory} is {'gone' if purge else 'kept'}.", markup=False)
+    kept = f"{directory} is removed" if purge else f"the data in {directory} is kept"
+    err.print(f"Stopped; {kept}.", markup=False)
 
 
 def status(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption = StatusFormat.PRETTY) -> None:
-    """Show where the embedded stack is and its keys; exit code 3 if it does not run.
+    """Show the addresses and keys of the embedded stack. The exit code is 3 if it does not run.
 
-    `eval "$(pm-strength status -o env)"` sets the variables in a shell.
+    To have them as variables in a shell: eval "$(pm-strength status -o env)"
     """
     running = open_stack(directory).status()
     if running is None:
-        raise StackError(f"No stack is running in {directory}: start it with `pm-strength up`.")
+        start = f"pm-strength up{directory_option(directory)}"
+        raise StackError(f"No stack is running in {directory}: start it with `{start}`.")
     _print(running, output)
 
 

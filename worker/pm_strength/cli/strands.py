@@ -1,4 +1,4 @@
-"""`import`: strands from a file of JSON lines."""
+"""`import`: strands out of a file of JSON lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..files.strand_lines import BadLine
 from .output import err, progress_bars
 from .target import ProjectDirectory, open_store
 
-# Bad lines shown one by one; the others are only counted.
+# So many bad lines are shown; the others are only counted.
 SHOWN_BAD_LINES = 50
 
 
@@ -25,12 +25,13 @@ def register(app: typer.Typer) -> None:
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="JSON lines of strands; - reads stdin.")],
+    file: Annotated[Path, typer.Argument(help="A file with one strand in JSON on each line; - reads stdin.")],
     directory: ProjectDirectory = None,
 ) -> None:
-    """Put the strands of a file into ad_strands; those whose id is there are left alone.
+    """Put the strands of a file into the table ad_strands.
 
-    Bad lines are reported by number and field and skipped; the exit code is 1 then.
+    A strand whose id is in the table already is left alone. A bad line is skipped and reported by its
+    number and field, and the exit code is then 1.
     """
     if str(file) != "-" and not file.is_file():
         raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
@@ -50,7 +51,7 @@ def import_file(
         )
     if bad_lines > SHOWN_BAD_LINES:
         err.print(f"... and {bad_lines - SHOWN_BAD_LINES:,} more bad lines", style="yellow")
-    print(f"{report.inserted:,} strands imported, {report.present:,} were there, {report.bad:,} bad lines")
+    print(f"{report.inserted:,} strands imported, {report.present:,} already there, {report.bad:,} bad lines")
     if report.bad:
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""Which project a command talks to: the environment's, else the embedded stack."""
+"""Which project a command talks to: the one that the environment names, else the embedded stack."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 DEFAULT_DIRECTORY = Path(".pm-strength")
 
 StackDirectory = Annotated[
-    Path, typer.Option("--dir", help="The embedded stack's folder.", file_okay=False, show_default=True)
+    Path, typer.Option("--dir", help="The folder of the embedded stack.", file_okay=False)
 ]
 ProjectDirectory = Annotated[
     Path | None,
     typer.Option(
         "--dir",
-        help="Talk to the embedded stack of this folder, whatever the environment says.",
+        help="The folder of an embedded stack: use that stack, whatever the environment names.",
         file_okay=False,
     ),
 ]
 
 
 def open_stack(directory: Path) -> Stack:
-    """The embedded stack of a folder; raises `StackError` where its packages are not installed."""
+    """The embedded stack of a folder. Raises `StackError` if its packages are not installed."""
     try:
         from ..local.stack import Stack
     except ModuleNotFoundError as error:
@@ -43,9 +43,10 @@ def open_stack(directory: Path) -> Stack:
 
 
 def find_project(directory: Path | None) -> Connection:
-    """The project of the environment or of `.env`; without one, or with a folder, the stack there.
+    """The embedded stack in `directory` if it is given; else the project of the environment or `.env`.
 
-    Raises `ConnectionSettingsError` that says both ways if there is neither.
+    If these name none either, the stack in the default folder. Raises `ConnectionSettingsError`, which
+    says how to get a project, if there is none at all.
     """
     if directory is None:
         connection = connection_from(environment())
@@ -54,17 +55,22 @@ def find_project(directory: Path | None) -> Connection:
     folder = directory if directory is not None else DEFAULT_DIRECTORY
     status = open_stack(folder).status() if folder.exists() else None
     if status is None:
-        option = "" if directory is None else f" --dir {directory}"
+        start = f"pm-strength up{directory_option(folder)}"
         raise ConnectionSettingsError(
-            "There is no project to talk to. Either set SUPABASE_URL and SUPABASE_SECRET_KEY (in the "
-            f"environment or in .env), or start the embedded stack with `pm-strength up{option}`."
+            "There is no project to use. Either set SUPABASE_URL and SUPABASE_SECRET_KEY (in the "
+            f"environment or in .env), or start the embedded stack with `{start}`."
         )
     return Connection(status.api_url, status.keys.secret_key)
 
 
+def directory_option(directory: Path) -> str:
+    """The option that names a stack's folder in a command; nothing for the default one."""
+    return "" if directory == DEFAULT_DIRECTORY else f" --dir {directory}"
+
+
 @contextmanager
 def open_store(directory: Path | None) -> Iterator[Store]:
-    """A store on the project of `find_project`."""
+    """A store on the project that `find_project` finds, closed at the end of the block."""
     store = Store.connect(find_project(directory))
     try:
         yield store

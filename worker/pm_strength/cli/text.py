@@ -1,4 +1,4 @@
-"""Text in and out of the program whatever the locale: nothing is lost, and JSON stays JSON."""
+"""The program's output streams: they print any text, whatever the locale is, and survive a lost reader."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ import os
 import sys
 from typing import IO
 
-import typer
-
-from ..json_values import is_storable
-
 _ERRORS = "pm_strength.json_escapes"
 
 
 def prepare_streams() -> None:
-    r"""Have stdout and stderr write what their encoding lacks as `\u00e9`, and be there at all."""
+    r"""Make stdout and stderr write a character that their encoding lacks as JSON does, as `\u00e9`.
+
+    A stream that was closed before the program started becomes one that discards its output.
+    """
     codecs.register_error(_ERRORS, _json_escapes)
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started us
+        if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the end
         getattr(sys, name).reconfigure(errors=_ERRORS)
 
 
 def encoding_of(stream: IO[str]) -> str:
-    """The encoding that a stream writes in; UTF-8 where it doesn't say."""
+    """The encoding that a stream writes in; UTF-8 if it names none."""
     return getattr(stream, "encoding", None) or "utf-8"
 
 
@@ -34,21 +33,8 @@ def speaks_unicode(stream: IO[str]) -> bool:
     return codecs.lookup(encoding_of(stream)).name.startswith("utf")
 
 
-def typed(text: str) -> str:
-    """An argument of the command line as UTF-8, also where the locale takes it for ASCII."""
-    return os.fsencode(text).decode(errors="surrogateescape")
-
-
-def storable(text: str, option: str) -> str:
-    """An argument as `typed` gives it; wrong usage of an option where UTF-8 cannot hold it."""
-    text = typed(text)
-    if not is_storable(text):
-        raise typer.BadParameter("expected text in UTF-8", param_hint=option)
-    return text
-
-
 def drop_output(errors_too: bool = True) -> None:
-    """Send what is still to be written nowhere: its reader has gone, as `| head` does."""
+    """Discard what is still to be written: the reader has gone, as in `| head`."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr) if errors_too else (sys.stdout,):
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""`worker`: captures closed trades and does the jobs of the schedule."""
+"""`worker`: captures closed trades, and mines and materializes by the schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..project.store import Store
 from ..service.health import LOOPBACK, HealthServer
 from ..service.metrics import Metrics
 from ..service.worker import Worker, WorkerOptions, collect_garbage_less
-from .output import err
+from .output import counted, err
 from .target import ProjectDirectory, find_project
 
 log = logging.getLogger("pm_strength.worker")
@@ -29,11 +29,16 @@ def register(app: typer.Typer) -> None:
 
 def worker(
     drain: Annotated[
-        bool, typer.Option("--drain", help="End when nothing is due on the queues any more.")
+        bool, typer.Option("--drain", help="End as soon as nothing on the queues is due.")
     ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, max=5000, help="Messages a batch.")] = 500,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=5000, help="How many messages of the queue to handle at once.")
+    ] = 500,
     visibility_seconds: Annotated[
-        int, typer.Option(min=10, max=3600, help="How long a message stays with a worker that died.")
+        int,
+        typer.Option(
+            min=10, max=3600, help="Seconds after which the work of a worker that died goes to another one."
+        ),
     ] = 60,
     port: Annotated[
         int | None,
@@ -42,7 +47,7 @@ def worker(
             min=0,
             max=65535,
             envvar="PM_STRENGTH_PORT",
-            help="Answer /healthz, /readyz and /metrics here.",
+            help="Answer /healthz, /readyz and /metrics on this port.",
         ),
     ] = None,
     host: Annotated[
@@ -50,15 +55,15 @@ def worker(
         typer.Option(
             "--host",
             envvar="PM_STRENGTH_HOST",
-            help="With --port: the address to listen on; 0.0.0.0 to be reached from outside.",
+            help="With --port: the address to listen on. 0.0.0.0 lets other machines reach it.",
         ),
     ] = LOOPBACK,
     directory: ProjectDirectory = None,
 ) -> None:
     """Turn closed trades into events, and mine and materialize by the schedule, until stopped.
 
-    Ctrl-C or SIGTERM finishes what is in hand; a second one ends at once. Any number of workers
-    can run side by side.
+    At Ctrl-C or SIGTERM it finishes the batch in hand and ends; at a second one it ends at once.
+    Any number of workers can run side by side.
     """
     package_log = logging.getLogger("pm_strength")
     package_log.setLevel(min(package_log.level, logging.INFO))
@@ -106,9 +111,12 @@ def _report(store: Store, messages: int, events: int) -> None:
         open_letters = store.queue_status()["dead_letters"]
     finally:
         store.close()
-    print(f"{messages:,} messages handled, {events:,} new events, {open_letters:,} open dead letters")
+    print(
+        f"{counted(messages, 'message')} handled, {counted(events, 'new event')}, "
+        f"{counted(open_letters, 'open dead letter')}"
+    )
     if open_letters:
-        err.print("See them with `pm-strength queue`; `pm-strength requeue` tries them again.")
+        err.print("`pm-strength queue` shows why; `pm-strength requeue` tries them again.")
 
 
 @contextmanager
@@ -119,7 +127,7 @@ def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal received
         if received:
-            # what is in hand comes back to the queue when its lease runs out
+            # another worker gets what is in hand when its lease runs out
             os._exit(128 + number)
         received = True
         stop()
