@@ -1,1 +1,1 @@
-"""Files: strands, events and lessons as they come from and go to a disk."""
+"""Files: strands and events read from a disk, lessons written to it."""

@@ -1,8 +1,8 @@
-"""Events from a Parquet or CSV file: the columns that mining needs, judged value by value.
+"""Events from a Parquet or CSV file: the columns that mining needs, every value checked.
 
 The columns are those of `pattern_trade_events`: pattern_key, action_category, scope (JSON text; in
-Parquet a struct or map too), trade_id, timestamp (ISO 8601, UTC where there is no offset) and the
-outcome that the settings name. Others are left alone.
+Parquet also a struct or a map), trade_id, timestamp (ISO 8601; without an offset it is UTC) and the
+column of the outcome that the settings name. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _TEXTS = ("pattern_key", "action_category", "trade_id")
 def read_events(path: Path, outcome: str) -> pd.DataFrame:
     """The events of a file, as `mine_lessons` takes them.
 
-    Raises `FileError` naming the row (from 1) and the column, and what was expected.
+    `outcome` is the setting of that name. Raises `FileError`, which names the row (from 1), the column
+    and what was expected.
     """
     columns = (*_TEXTS, "scope", "timestamp", OUTCOME_COLUMNS[outcome])
     suffix = path.suffix.lower()
@@ -73,7 +74,7 @@ def _fail(path: Path, index: int, column: str, expected: str, got: Any) -> FileE
 
 def _texts(path: Path, name: str, column: Any) -> Any:
     values = column.tolist()
-    # trades may be numbered
+    # some bots number their trades
     kinds = (str,) if name != "trade_id" else (str, int)
     for index, value in enumerate(values):
         if not isinstance(value, kinds) or value == "":

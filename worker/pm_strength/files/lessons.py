@@ -1,4 +1,4 @@
-"""Lessons to a Parquet or JSON file, part by part: scopes are dicts only while they are written."""
+"""Lessons written to a Parquet or JSON file, part by part, so that few scopes are dicts at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PART_ROWS = 20_000
 
 
 def check_lessons_path(path: Path) -> None:
-    """Raise `FileError` where `write_lessons` could not write; to be told before mining, not after."""
+    """Raise `FileError` if `write_lessons` cannot write there: better known before mining than after it."""
     if path.suffix.lower() not in (".parquet", ".pq", ".json"):
         raise FileError(f"{path}: expected a name that ends in .parquet or .json")
     if not path.parent.is_dir():
@@ -28,8 +28,8 @@ def check_lessons_path(path: Path) -> None:
 def write_lessons(lessons: pd.DataFrame, path: Path) -> None:
     """Write what `mine_lessons` returned: as Parquet (scopes as JSON text) or as a JSON array.
 
-    The JSON objects are the rows of `learning_lessons`. A file that is there is replaced once the
-    new one is whole.
+    The JSON objects are the rows of `learning_lessons`. An existing file is replaced only when the new
+    one is complete. Raises `FileError`.
     """
     check_lessons_path(path)
     part = path.with_name(path.name + ".part")
@@ -47,7 +47,7 @@ def write_lessons(lessons: pd.DataFrame, path: Path) -> None:
 
 
 def write_json(lessons: pd.DataFrame, file: IO[str]) -> None:
-    """A JSON array with one lesson a line."""
+    """Write a JSON array with one lesson on each line."""
     separator = "[\n"
     for start in _starts(lessons):
         for row in lesson_rows(lessons, start, start + PART_ROWS):
@@ -84,6 +84,6 @@ def _write_parquet(lessons: pd.DataFrame, path: Path) -> None:
             columns["scope_subset"] = [
                 json.dumps(scope, ensure_ascii=False) for scope in columns["scope_subset"]
             ]
-            # null where a statistic is undefined, as in the database
+            # an undefined statistic is null, as in the database
             arrays = [pyarrow.array(columns[name], kind, from_pandas=True) for name, kind in fields]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))

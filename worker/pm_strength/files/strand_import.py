@@ -1,4 +1,4 @@
-"""Lines of strands into `ad_strands`, in pages that the server can take."""
+"""JSON lines of strands put into `ad_strands`, in pages small enough for the server."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from ..errors import PermanentStoreError
 from ..project.retry import UNKNOWN_COLUMN_CODE
 from .strand_lines import BadLine, Row, StrandLine, parse_line
 
-# An answer holds at most 1,000 rows, and an insert must end well under 8 s.
+# An answer has at most 1,000 rows, and an insert must take much less than 8 s.
 PAGE_ROWS = 500
 PAGE_BYTES = 2_000_000
 
-# What a server refuses one row for: its data, a constraint, a size limit; a body that is too large.
+# Postgres refuses a single row for these classes of errors: data, constraint, size limit.
 _ROW_ERROR_CLASSES = ("22", "23", "54")
+# The status for a body that is too large.
 _TOO_LARGE = 413
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """Strands that were inserted, that were there already, and lines that were bad."""
+    """How many strands were inserted, how many were already there, and how many lines were bad."""
 
     inserted: int = 0
     present: int = 0
@@ -34,11 +35,11 @@ def import_strands(
     on_bad: Callable[[BadLine], None] = lambda bad: None,
     on_bytes: Callable[[int], None] = lambda size: None,
 ) -> ImportReport:
-    """Send all good lines through `insert`, which returns how many of its rows were new.
+    """Insert the strands of all good lines with `insert`, which returns how many rows were new.
 
-    Bad lines go to `on_bad` and are skipped, those among them that only the server refuses: a page
-    is halved until the line at fault is alone. `on_bytes` is told of the size of each line read.
-    Safe to repeat, if `insert` leaves rows alone whose id is there.
+    A bad line goes to `on_bad` and is skipped. Some lines only the server refuses: then the page is
+    halved until the bad line is alone. `on_bytes` gets the size of each line, in bytes. The import can
+    be repeated if `insert` leaves rows alone whose id exists.
     """
     report = ImportReport()
 
@@ -87,9 +88,10 @@ def _pages(lines: Iterable[StrandLine]) -> Iterator[list[StrandLine]]:
 
 
 def _batches(page: list[StrandLine]) -> list[tuple[frozenset[str], list[StrandLine]]]:
-    """The page by columns: in one insert, a column that a row lacks would be null, not its default.
+    """The page in batches of rows with the same columns.
 
-    Closes go last, so that they find their actions.
+    In one insert, a column that a row lacks would become null instead of its default. Closes go last,
+    so that their actions are already there.
     """
     batches: dict[frozenset[str], list[StrandLine]] = {}
     for line in page:

@@ -1,7 +1,7 @@
-"""Strands from JSON lines: what `ad_strands` can take, judged line by line.
+"""Strands from JSON lines: each line is checked for what `ad_strands` can hold.
 
-Whether a strand can be learned from is not judged here: capture does that, and says why not in the
-dead letters.
+Whether a strand can be learned from is not checked here. Capture does that, and its dead letters say
+why not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 Row = dict[str, Any]
 
-# Deeper than any strand, and well within what json and Postgres can take.
+# More levels than any strand has, and far fewer than json and Postgres can read.
 MAX_DEPTH = 200
-# The id is a btree key, which holds some 2,700 bytes.
+# The id is a btree key, and these hold about 2,700 bytes.
 MAX_ID_CHARACTERS = 500
 MAX_BIGINT = 2**63 - 1
 
@@ -26,7 +26,7 @@ _OPTIONAL = ("symbol", "timeframe", "position_id", "trade_id")
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that was skipped: its number from 1, the field at fault, and what is wrong with it."""
+    """A line that was skipped: its number (from 1), the bad field, and what is wrong with it."""
 
     number: int
     field: str
@@ -38,7 +38,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class StrandLine:
-    """A line that the table can take: its number from 1, the row, and its size in bytes."""
+    """A good line: its number (from 1), the row for the table, and its size in bytes."""
 
     number: int
     row: Row
@@ -53,16 +53,16 @@ class _BadFieldError(ValueError):
 
 
 class _NoJson:
-    """What `NaN`, `Infinity` and `-Infinity` are read as, so that the field can be named."""
+    """Stands for `NaN`, `Infinity` or `-Infinity`, so that the error can name the field."""
 
     def __init__(self, literal: str) -> None:
         self.literal = literal
 
 
 def parse_line(number: int, line: bytes) -> StrandLine | BadLine | None:
-    """The strand of one line, or why it is none; None for a blank line.
+    """The strand of a line, or what is wrong with the line; None for a blank line.
 
-    `created_at` becomes UTC (a time without an offset is UTC); everything else stays as it is.
+    `created_at` is converted to UTC (a time without an offset is in UTC); all else stays as it is.
     """
     try:
         row = _row(line)
@@ -106,7 +106,7 @@ def _checked(value: Row) -> Row:
             raise _BadFieldError(name, f"expected a string or null, got {_kind(value[name])}")
     for name, item in value.items():
         _check_storable(name, item)
-    # an existing ad_strands may have more columns: whether it has these, the server says
+    # an ad_strands of the user's own may have more columns, which only the server knows
     row = dict(value)
     created_at = _utc(row.pop("created_at", None))
     return row if created_at is None else row | {"created_at": created_at}
@@ -136,7 +136,7 @@ def _utc(value: object) -> str | None:
 
 
 def _check_storable(field: str, value: object) -> None:
-    """Raise if jsonb cannot hold the value. No recursion: what is nested too deep must be told so."""
+    """Raise if jsonb cannot hold the value. Not recursive, so that deep nesting gets our own error."""
     pending: list[tuple[str, object, int]] = [(field, value, 1)]
     while pending:
         path, item, depth = pending.pop()
@@ -178,6 +178,6 @@ def _kind(value: object) -> str:
 
 
 def _shown(text: str) -> str:
-    """A name or value of the file, short and on one line."""
+    """A name or a value from the file, short and on one line."""
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     return plain if len(plain) <= 100 else plain[:97] + "..."

@@ -1,1 +1,4 @@
-"""The embedded stack: Postgres, pgmq, PostgREST and a gateway, as on a Supabase project, without Docker."""
+"""The embedded stack: a Supabase project without Docker.
+
+It has Postgres with pgmq, PostgREST, the edge functions and a gateway.
+"""

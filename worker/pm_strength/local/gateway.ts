@@ -1,6 +1,6 @@
-// The API's front door, as a hosted project has it: takes the opaque keys and the JWTs, passes /rest/v1 on
-// to PostgREST and /functions/v1 to the edge functions, which check for themselves who calls
-// (verify_jwt = false). Configured by environment variables; knows no other host.
+// The gateway in front of the API, as a hosted project has one. It accepts opaque keys and JWTs, and passes
+// /rest/v1 on to PostgREST and /functions/v1 to the edge functions, which check the caller themselves
+// (verify_jwt = false). Configured by environment variables; it calls no other host.
 
 const env = (name: string): string => {
   const value = Deno.env.get(name);
@@ -27,10 +27,10 @@ const cors = {
     "authorization, apikey, content-type, prefer, range, accept-profile, content-profile, x-client-info",
   "access-control-expose-headers": "content-range, content-profile, location",
 };
-// Far more than anyone sends to PostgREST at once; what the functions take is 8 MB.
+// Far more than anyone sends to PostgREST at once, and more than the 8 MB that the functions accept.
 const restMaxBytes = 64 * 1024 * 1024;
 const functionsMaxBytes = 16 * 1024 * 1024;
-// Up to here a body is sent on whole: streaming it through costs 40 ms a call.
+// A body up to this size is sent on whole: streaming costs 40 ms a call.
 const shortBytes = 256 * 1024;
 
 const hopByHop = ["connection", "keep-alive", "transfer-encoding", "te", "upgrade", "host", "content-length"];
@@ -38,7 +38,7 @@ const hopByHop = ["connection", "keep-alive", "transfer-encoding", "te", "upgrad
 const refuse = (status: number, code: string, message: string): Response =>
   Response.json({ code, message }, { status, headers: cors });
 
-/** The token to go on with: the user's own if there is one, else the one that the key stands for. */
+/** The token for PostgREST: the user's own if there is one, else the token of the key. */
 const authorize = (request: Request, url: URL): string | Response => {
   const apikey = request.headers.get("apikey") ?? url.searchParams.get("apikey");
   if (!apikey) return refuse(401, "no_api_key", "No API key found in request.");
@@ -56,8 +56,8 @@ class TooLargeError extends Error {}
 class BrokenBodyError extends Error {}
 
 /**
- * The body to send on: whole if it is short, else as it comes in. Where it is over `most` bytes, or ends
- * before its end, all of it is off.
+ * The body to send on: whole if it is short, else as a stream. If it has more than `most` bytes, or breaks
+ * off, the call is aborted through `off`.
  */
 const bodyOf = async (
   request: Request,
@@ -97,7 +97,7 @@ const bodyOf = async (
   });
 };
 
-/** What another server answers to the same request, with other headers; 503 if it cannot be reached. */
+/** The answer of another server to the request, with `headers`; 503 if it cannot be reached. */
 const pass = async (request: Request, target: string, headers: Headers, most: number): Promise<Response> => {
   for (const name of hopByHop) headers.delete(name);
   const off = new AbortController();
@@ -107,7 +107,7 @@ const pass = async (request: Request, target: string, headers: Headers, most: nu
     const answer = await fetch(target, { method, headers, body, redirect: "manual", signal: off.signal });
     const answerHeaders = new Headers(answer.headers);
     for (const name of hopByHop) answerHeaders.delete(name);
-    // fetch has unpacked the body already
+    // fetch has already unpacked the body
     answerHeaders.delete("content-encoding");
     return new Response(answer.body, { status: answer.status, headers: answerHeaders });
   } catch (error) {
@@ -115,7 +115,7 @@ const pass = async (request: Request, target: string, headers: Headers, most: nu
       return refuse(413, "too_large", `The body: expected at most ${most} bytes.`);
     }
     if (error instanceof BrokenBodyError) {
-      return refuse(400, "bad_request", "The body: expected all of it, got a part.");
+      return refuse(400, "bad_request", "The body: expected all of it, got only a part.");
     }
     return refuse(503, "unavailable", "The API is not available.");
   }
@@ -134,19 +134,19 @@ const rest = async (request: Request, url: URL): Promise<Response> => {
   return answer;
 };
 
-/** What is wrong with a request whoever it is for; null if nothing is. */
+/** The refusal of a request that no server could take; null if there is nothing wrong with it. */
 const problemOf = (request: Request): Response | null => {
-  // as they are written: to fetch "get" is GET, to the other servers it is not
+  // in capitals only: fetch would make GET of "get", and the other servers would not
   if (!methods.includes(request.method)) {
     const refusal = refuse(405, "method_not_allowed", `The method: expected ${methods.join(", ")}.`);
     refusal.headers.set("allow", methods.join(", "));
     return refusal;
   }
   if (!URL.canParse(request.url)) {
-    return refuse(400, "bad_request", "The URL and the host header: expected what makes a URL.");
+    return refuse(400, "bad_request", "The path and the host header: expected a valid URL.");
   }
   for (const [name, value] of request.headers) {
-    // PostgREST fails at other bytes, and so does fetch in some headers
+    // PostgREST fails at other characters, and fetch does in some headers
     if (!/^[\t\x20-\x7e]*$/.test(value)) {
       return refuse(400, "bad_request", `${name}: expected ASCII characters.`);
     }

@@ -1,4 +1,4 @@
-"""The keys of a stack: as a project has them, and the password of its database."""
+"""The keys of a stack, the same ones that a project has, and the password of its database."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# 2036, as on the keys that the Supabase CLI makes: a local stack has no use for keys that expire.
+# In 2036, as for the keys that the Supabase CLI makes: on a local stack keys need not expire.
 EXPIRES = 2_085_000_000
-# What stacks had that were made before each got one of its own; `up` changes it.
+# Of older stacks, which had no password of their own; `up` gives them one.
 FIRST_PASSWORD = "postgres"  # noqa: S105
 
 
@@ -26,8 +26,8 @@ class StackKeys:
     service_role_key: str = field(repr=False)
     publishable_key: str = field(repr=False)
     secret_key: str = field(repr=False)
-    # Whoever knows a superuser's password runs programs as the user that Postgres runs as, and every
-    # user of the machine can reach its port.
+    # A superuser can run programs as the user of the server, and every user of the machine can reach the
+    # port: the password must be secret.
     db_password: str = field(repr=False, default=FIRST_PASSWORD)
 
     @classmethod
@@ -44,23 +44,23 @@ class StackKeys:
         )
 
     def to_dict(self) -> dict[str, str]:
-        """For the state file."""
+        """The keys for the state file."""
         return asdict(self)
 
 
 def new_password() -> str:
-    """A random password that an address takes as it is."""
+    """A random password that needs no escaping in an address."""
     return secrets.token_urlsafe(24)
 
 
 def role_token(jwt_secret: str, role: str, claims: Mapping[str, Any] | None = None) -> str:
-    """A signed JWT for a role, with more claims if wanted (`app_metadata`, `sub`, `exp`)."""
+    """A signed JWT for a role; `claims` adds others, such as `app_metadata`, `sub` and `exp`."""
     payload = {"iss": "pm-strength-local", "role": role, "exp": EXPIRES} | dict(claims or {})
     return sign(jwt_secret, payload)
 
 
 def sign(jwt_secret: str, payload: Mapping[str, Any]) -> str:
-    """A JWT with HS256."""
+    """A JWT signed with HS256."""
     head = _segment(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
     body = _segment(json.dumps(payload).encode())
     signature = hmac.new(jwt_secret.encode(), f"{head}.{body}".encode(), hashlib.sha256).digest()
@@ -68,15 +68,15 @@ def sign(jwt_secret: str, payload: Mapping[str, Any]) -> str:
 
 
 def verification_keys(jwt_secret: str, jwks: str | None) -> str:
-    """What PostgREST checks tokens with: the secret, beside the public keys of a JWKS if there is one.
+    """What PostgREST checks tokens with: the secret, and the public keys of a JWKS if there is one.
 
-    Raises ValueError for what is no JWKS.
+    Raises `ValueError` if `jwks` is not a JWKS.
     """
     if not jwks:
         return jwt_secret
     given = json.loads(jwks)
     if not isinstance(given, dict) or not isinstance(given.get("keys"), list):
-        raise ValueError("expected an object with a list of keys")
+        raise ValueError("not an object with a list of keys")
     own = {"kty": "oct", "alg": "HS256", "k": _segment(jwt_secret.encode())}
     return json.dumps({"keys": [own, *given["keys"]]})
 

@@ -1,4 +1,4 @@
-"""Applies `supabase/migrations` and records them as the Supabase CLI does."""
+"""Applies `supabase/migrations`, and records them where the Supabase CLI does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import StackError
 from .project import migrations_folder
 
-# As the CLI keeps it, so that `supabase migration list` and `db push` agree with us.
+# The table of the CLI, so that `supabase migration list` and `db push` know what is applied.
 _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (version text not null primary key);
@@ -17,7 +17,10 @@ alter table supabase_migrations.schema_migrations add column if not exists name 
 
 
 def migrate(db_url: str, folder: Path | None = None) -> list[str]:
-    """Apply what is not applied yet, each file in a transaction; returns the versions applied."""
+    """Apply the missing migrations, each in its own transaction. Returns their versions.
+
+    Raises `StackError` with the name of the file that failed.
+    """
     import psycopg
 
     applied: list[str] = []

@@ -1,4 +1,4 @@
-"""The stack's Postgres: a cluster in a folder, on a loopback port."""
+"""The Postgres of a stack: a cluster in a folder, on a loopback port."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 SUPERUSER = "supabase_admin"
 DATABASE = "postgres"
-# Postgres refuses to run as root; the stack's system user owns the cluster then.
+# Postgres refuses to run as root; if this is root, this system user owns and runs the cluster.
 SYSTEM_USER = "embedded_postgres"
 LOGIN_ROLES = (SUPERUSER, "postgres", "authenticator")
 
 
 class Postgres:
-    """One cluster. Every method can be called in any state that a crash may have left."""
+    """One cluster. Every method works in any state that a crash may have left behind."""
 
     def __init__(self, folder: Path, bin_folder: Path, port: int, password: str) -> None:
         self.folder = folder
@@ -37,16 +37,16 @@ class Postgres:
         self._log = folder / "postgres.log"
 
     def url(self, user: str = "postgres", database: str = DATABASE) -> str:
-        """The address that psql and the Supabase CLI take."""
+        """The address of a database, for psql and the Supabase CLI; it holds the password."""
         return self._url(user, self._password, database)
 
     def create(self) -> bool:
-        """Make the cluster if there is none; True if it was made."""
+        """Make the cluster if there is none. Returns whether it was made."""
         if (self._data / "PG_VERSION").exists():
             return False
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._data.exists():
-            shutil.rmtree(self._data)  # an initdb that was interrupted
+            shutil.rmtree(self._data)  # left by an initdb that was interrupted
         if _system_user() is not None:
             _open_path_to(self.folder.parent)
             _open_path_to(self._bin)
@@ -63,7 +63,7 @@ class Postgres:
         return True
 
     def bootstrap(self) -> None:
-        """Make the roles, schemas and privileges of a hosted project, all of them or none."""
+        """Make the roles, schemas and privileges of a hosted project: all of them, or none."""
         import psycopg
 
         try:
@@ -98,12 +98,12 @@ class Postgres:
         self._run("pg_ctl", "start", "-w", "-t", "60", "-D", self._data, "-l", self._log, "-o", options)
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server: fast, or immediate as a crash does."""
+        """Stop the server. The mode `immediate` is what a crash does."""
         if self.is_running():
             self._run("pg_ctl", "stop", "-w", "-t", "30", "-m", mode, "-D", self._data)
 
     def is_running(self) -> bool:
-        """Whether this cluster's server runs."""
+        """Whether the server of this cluster runs."""
         if not self._data.exists():
             return False
         status = subprocess.run(
@@ -123,7 +123,7 @@ class Postgres:
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/{database}"
 
     def _run(self, program: str, *arguments: object) -> None:
-        # a server that inherits a pipe would keep the caller waiting, so the output goes to a file
+        # to a file: the server would inherit a pipe and keep it open, and we would wait for its end
         with tempfile.TemporaryFile() as output:
             try:
                 ended = subprocess.run(
@@ -138,7 +138,7 @@ class Postgres:
                 )
             except PermissionError:
                 raise StackError(
-                    f"The user {SYSTEM_USER} may not run {self._bin / program}: let others read and run "
+                    f"The user {SYSTEM_USER} may not run {self._bin / program}: let all users read and run "
                     f"what is in {self._bin.parent} (chmod -R go+rX), or start the stack as another user."
                 ) from None
             output.seek(0)
@@ -148,7 +148,7 @@ class Postgres:
 
 
 def _system_user() -> pwd.struct_passwd | None:
-    """The user to run Postgres as: another one if this is root."""
+    """The user to run Postgres as, if this is root; made if there is none. Else None."""
     if os.geteuid() != 0:
         return None
     try:
@@ -161,7 +161,7 @@ def _system_user() -> pwd.struct_passwd | None:
 
 
 def _as_system_user() -> dict[str, Any]:
-    """For subprocess: that user, and none of root's groups."""
+    """Options of `subprocess` for running as that user, without the groups of root."""
     user = _system_user()
     return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
@@ -173,7 +173,7 @@ def _give_away(path: Path) -> None:
 
 
 def _open_path_to(folder: Path) -> None:
-    """Let other users pass through a folder and those above it, and no more than that."""
+    """Let other users pass through a folder and those above it; they get no other right."""
     for parent in (folder, *folder.resolve().parents):
         mode = parent.stat().st_mode
         if not mode & 0o001:

@@ -1,4 +1,4 @@
-"""Daemons that outlive the command that starts them, found again by pid and start time."""
+"""Daemons that go on after the command that starts them; found again by pid and start time."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ LOG_TAIL_BYTES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A process of the stack. The start time tells it from another that got its pid later."""
+    """A process of the stack. The start time tells it from a later process with the same pid."""
 
     pid: int
     started: float
 
     @classmethod
     def spawn(cls, command: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> Daemon:
-        """Start a command in a session of its own, its output appended to `log`."""
-        # what a program says may hold what was written to it
+        """Start a command in a session of its own. Its output is appended to `log`."""
+        # for its owner alone: a program may log what it was sent
         with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as output:
-            process = subprocess.Popen(  # the daemon is meant to go on
+            process = subprocess.Popen(  # never waited for: the daemon goes on
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -39,19 +39,19 @@ class Daemon:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any] | None) -> Daemon | None:
-        """A daemon from the state file."""
+        """The daemon that `to_dict` wrote to the state file; None for None."""
         return None if values is None else cls(int(values["pid"]), float(values["started"]))
 
     def to_dict(self) -> dict[str, Any]:
-        """For the state file."""
+        """The daemon for the state file."""
         return asdict(self)
 
     def is_running(self) -> bool:
-        """Whether it is this process that runs, and not as a zombie."""
+        """Whether this very process runs, and is not a zombie."""
         return self._process() is not None
 
     def stop(self, timeout: float = 5.0) -> None:
-        """Ask it to end; make it end after `timeout` seconds."""
+        """Ask it to end, and kill it if it still runs after `timeout` seconds."""
         process = self._process()
         if process is None:
             return
@@ -63,7 +63,7 @@ class Daemon:
             process.wait(timeout)
 
     def kill(self) -> None:
-        """End it at once, as a crash does."""
+        """Kill it, as a crash does."""
         process = self._process()
         if process is not None:
             process.kill()
@@ -80,7 +80,7 @@ class Daemon:
 
 
 def wait_until(ready: Any, daemon: Daemon, timeout: float) -> bool:
-    """Whether `ready()` became true within `timeout` seconds while the daemon was running."""
+    """Wait at most `timeout` seconds, while the daemon runs, for `ready()`. Returns whether it was true."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if ready():

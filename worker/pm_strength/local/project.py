@@ -1,4 +1,4 @@
-"""Where the Supabase project's files are: in a checkout beside the source, else inside the package."""
+"""Where the files of the Supabase project are: in the checkout, or else inside the installed package."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ..errors import StackError
 
 
 def migrations_folder() -> Path:
-    """The folder of migrations."""
+    """The folder of the migrations."""
     return _folder("migrations")
 
 
 def functions_folder() -> Path:
-    """The folder of edge functions."""
+    """The folder of the edge functions."""
     return _folder("functions")
 
 

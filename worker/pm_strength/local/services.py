@@ -1,4 +1,4 @@
-"""The stack's services in front of Postgres: PostgREST, the edge functions and the gateway."""
+"""The services of a stack in front of Postgres: PostgREST, the edge functions and the gateway."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .project import functions_folder
 
 READY_SECONDS = 20.0
 MAX_ROWS = 1000
-# They end a path where Deno reads it as an option or as an address.
+# In an option or an address, Deno takes these characters for the end of a path.
 NOT_IN_A_PATH = ",#?%"
-# What a hosted project keeps as the functions' secrets.
+# The variables that a hosted project keeps as secrets of the functions.
 FUNCTION_SECRETS = ("PM_STRENGTH_BOT_TOKEN", "PM_STRENGTH_CORS_ORIGINS")
-# The public keys of users' tokens, which a hosted project has of its own; none without it.
+# The public keys that users' tokens are checked with. A hosted project has its own; here they are optional.
 JWKS_VARIABLE = "PM_STRENGTH_JWKS"
 
 
 def start_postgrest(folder: Path, port: int, admin_port: int, db_url: str, keys: StackKeys) -> Daemon:
-    """PostgREST as a hosted project runs it: 1,000 rows an answer."""
+    """Start PostgREST as a hosted project does, with at most 1,000 rows in an answer."""
     log = folder / "postgrest.log"
     try:
         jwt_secret = verification_keys(keys.jwt_secret, os.environ.get(JWKS_VARIABLE))
     except ValueError as error:
-        raise StackError(f"{JWKS_VARIABLE}: expected a JWKS in JSON, got something else: {error}") from None
+        raise StackError(f"{JWKS_VARIABLE}: expected a JWKS in JSON: {error}") from None
     daemon = Daemon.spawn(
         [postgrest_bin()],
         log,
@@ -55,10 +55,10 @@ def start_postgrest(folder: Path, port: int, admin_port: int, db_url: str, keys:
 
 
 def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> Daemon:
-    """The edge functions, each loaded when it is first called.
+    """Start the edge functions; each is loaded when it is first called.
 
-    They get a project's variables by the names that a hosted one gives them, and those of ours that
-    are set here (`PM_STRENGTH_BOT_TOKEN`, `PM_STRENGTH_CORS_ORIGINS`, `PM_STRENGTH_JWKS`).
+    They get the variables of a hosted project, by the same names, and `PM_STRENGTH_BOT_TOKEN`,
+    `PM_STRENGTH_CORS_ORIGINS` and `PM_STRENGTH_JWKS` if these are set in our environment.
     """
     log = folder / "functions.log"
     functions = functions_folder()
@@ -94,7 +94,7 @@ def start_functions(folder: Path, port: int, api_url: str, keys: StackKeys) -> D
 
 
 def start_gateway(folder: Path, ports: Mapping[str, int], keys: StackKeys) -> Daemon:
-    """The gateway that takes a project's keys."""
+    """Start the gateway, which accepts the keys of a project."""
     log = folder / "gateway.log"
     reached = ",".join(f"127.0.0.1:{ports[name]}" for name in ("api", "rest", "functions"))
     daemon = Daemon.spawn(
@@ -119,7 +119,7 @@ def start_gateway(folder: Path, ports: Mapping[str, int], keys: StackKeys) -> Da
 
 
 def answers(url: str) -> bool:
-    """Whether an address answers with a good status."""
+    """Whether an address answers with a status below 300."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own loopback address
             return bool(answer.status < 300)

@@ -1,4 +1,4 @@
-"""The stack as a whole: up, down and status, with what it needs to find itself again in a state file."""
+"""The stack as a whole: up, down and status. A state file keeps its keys, ports and processes."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from .postgres import Postgres
 from .process import Daemon
 from .services import start_functions, start_gateway, start_postgrest
 
-# As `supabase start` uses them, if they are free.
+# The ports of `supabase start`, taken if they are free.
 PREFERRED_PORTS = {"api": 54321, "db": 54322, "rest": 54331, "rest_admin": 54332, "functions": 54333}
-# Postgres runs as another user if this is root, and has to get through.
+# If this is root, Postgres runs as another user, who has to pass through the folder.
 FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
 SERVICES = ("postgrest", "functions", "gateway")
-# Which services look for the one on a port.
+# The services that call what listens on a port, and are started again when it moves.
 _LOOKS_FOR = {"rest": ("gateway",), "functions": ("gateway",), "api": ("functions",)}
 
 
 @dataclass(frozen=True, slots=True)
 class StackStatus:
-    """Where a running stack is and with which keys."""
+    """The addresses and keys of a running stack."""
 
     api_url: str
     db_url: str
     keys: StackKeys
 
     def variables(self) -> dict[str, str]:
-        """By the names that `supabase status -o env` uses."""
+        """The addresses and keys, by the names that `supabase status -o env` uses."""
         return {
             "API_URL": self.api_url,
             "DB_URL": self.db_url,
@@ -53,7 +53,7 @@ class StackStatus:
 
 
 class Stack:
-    """The embedded stack of one folder; two folders are two stacks."""
+    """The embedded stack of one folder. Every folder has a stack of its own."""
 
     def __init__(self, directory: Path, *, pg_bin: Path | None = None) -> None:
         self.directory = directory.resolve()
@@ -62,9 +62,10 @@ class Stack:
     def up(
         self, migrate_schema: bool = True, progress: Callable[[str], None] = lambda step: None
     ) -> StackStatus:
-        """Start what is not running, and apply the migrations that are missing.
+        """Start what does not run, and apply the missing migrations.
 
-        Raises `StackError` with the failing part's log.
+        `progress` gets the name of each part before it is started. Raises `StackError` with the end of
+        the log of the part that failed.
         """
         self._make_directory()
         with self._locked(), _one_start_at_a_time():
@@ -72,7 +73,7 @@ class Stack:
             self._choose_ports(state)
             if "db_password" not in state["keys"]:
                 state["keys"]["db_password"] = new_password()
-                # it would go on with the old one
+                # it runs with the old password
                 self._stop_service("postgrest", state)
             self._write(state)
             progress("Postgres")
@@ -86,7 +87,7 @@ class Stack:
             return self._status_of(state)
 
     def down(self, purge: bool = False) -> None:
-        """Stop everything; with `purge` remove the data too."""
+        """Stop everything; with `purge`, remove the folder too."""
         if not self.directory.exists():
             return
         with self._locked():
@@ -100,14 +101,14 @@ class Stack:
                 shutil.rmtree(self.directory)
 
     def status(self) -> StackStatus | None:
-        """Where it is, if all of it is running."""
+        """The addresses and keys, if all parts run; else None."""
         state = self._read()
         if state is None or not all(self._daemon(name, state) for name in SERVICES):
             return None
         return self._status_of(state) if self._postgres(state).is_running() else None
 
     def restart(self, part: str, *, crash: bool = False) -> None:
-        """Stop and start postgres or a service; with `crash` without letting it finish."""
+        """Stop and start `postgres` or a service; with `crash`, stop it without letting it finish."""
         self.stop_part(part, crash=crash)
         state = self._require()
         if part == "postgres":
@@ -116,7 +117,7 @@ class Stack:
             self._start_service(part, state)
 
     def stop_part(self, part: str, *, crash: bool = False) -> None:
-        """Stop postgres or a service alone; `up` starts it again."""
+        """Stop `postgres` or a service; `up` starts it again."""
         state = self._require()
         if part == "postgres":
             self._postgres(state).stop("immediate" if crash else "fast")
@@ -124,7 +125,7 @@ class Stack:
             self._stop_service(part, state, crash=crash)
 
     def postgres(self) -> Postgres:
-        """This stack's Postgres, running or not."""
+        """The Postgres of this stack, running or not."""
         return self._postgres(self._require())
 
     # parts
@@ -179,7 +180,7 @@ class Stack:
     # ports
 
     def _choose_ports(self, state: dict[str, Any]) -> None:
-        """Keep the ports of last time where they are ours or free; find free ones for the others."""
+        """Keep the ports of last time that are ours or free; find free ports for the others."""
         ports: dict[str, int] = state["ports"]
         owners = {
             "api": "gateway",
@@ -199,7 +200,7 @@ class Stack:
             wanted = current or preferred
             ports[name] = wanted if wanted not in taken and _is_free(wanted) else _free_port(taken)
             if current not in (None, ports[name]):
-                # those that still run look for it where it was
+                # services that still run call the old port
                 for service in _LOOKS_FOR.get(name, ()):
                     self._stop_service(service, state)
 
@@ -217,7 +218,7 @@ class Stack:
             self.directory.mkdir(parents=True, exist_ok=True)
             if new or (self.directory / "state.json").exists():
                 self.directory.chmod(FOLDER_MODE)
-            # the stack's own folder is for no commit, wherever it is
+            # keys and data must not be committed, wherever the folder is
             ignore = self.directory / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n")
@@ -233,7 +234,9 @@ class Stack:
         except FileNotFoundError:
             return None
         except ValueError:
-            raise StackError(f"{path} cannot be read: remove {self.directory} and start anew.") from None
+            raise StackError(
+                f"{path} is not readable JSON: remove {self.directory}, and start the stack again."
+            ) from None
         return state
 
     def _write(self, state: dict[str, Any]) -> None:
@@ -253,10 +256,10 @@ class Stack:
 
 @contextmanager
 def _one_start_at_a_time() -> Iterator[None]:
-    """Hold off this user's other stacks: a port that is free for one is free for all, until it is taken."""
+    """Let one stack of this user start at a time, so that two do not choose the same free port."""
     path = Path(tempfile.gettempdir()) / f"pm-strength-start-{os.getuid()}.lock"
     lock = None
-    # others write to this folder too: a file or link of theirs holds up nobody and is left as it is
+    # other users write to this folder too: a file or a link of theirs is neither followed nor waited for
     with suppress(OSError):
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -285,4 +288,4 @@ def _free_port(taken: set[int]) -> int:
             port = int(probe.getsockname()[1])
         if port not in taken:
             return port
-    raise StackError("There is no free port on 127.0.0.1: stop another program and try again.")
+    raise StackError("There is no free port on 127.0.0.1: stop another program, and try again.")

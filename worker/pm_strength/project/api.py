@@ -1,4 +1,4 @@
-"""One call to the project's API: through supabase-py, tried again where that can help."""
+"""Calls to the API of a project, through supabase-py. A failed call is repeated if that can help."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .retry import classify, delay_seconds
 
 log = logging.getLogger(__name__)
 
-# The server ends a call after 8 s; a client that gave up earlier would not know how it ended.
+# The server ends a call after 8 s; a client that gives up earlier does not know how the call ended.
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
-# After so long one try has ended, however slowly its answer drips.
+# The longest that one try may take, however slowly its answer arrives.
 TRY_SECONDS = 30.0
 
 T = TypeVar("T")
 
 
 class _RefusedError(Exception):
-    """An answer with an error status, before supabase-py drops the status and the headers."""
+    """An answer with an error status; raised before supabase-py drops its status and headers."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
@@ -36,11 +36,11 @@ class _RefusedError(Exception):
         try:
             body = response.json()
         except (ValueError, RecursionError):
-            # of a body that is cut, PostgREST's code still tells whether a retry helps
+            # the body was cut, but its start still has the code that says whether to try again
             code = re.match(rb'\{"code":"(\w{5,8})",', response.content)
             body = {"code": code[1].decode()} if code else None
         fields = body if isinstance(body, dict) else {}
-        # where its own connection broke off, PostgREST answers with an empty code and message
+        # PostgREST leaves both empty when its connection to Postgres broke
         self.code = fields.get("code") if isinstance(fields.get("code"), str) and fields["code"] else None
         parts = [fields.get(name) for name in ("message", "details", "hint")]
         self.message = " ".join(part.rstrip(".") + "." for part in parts if isinstance(part, str) and part)
@@ -49,9 +49,9 @@ class _RefusedError(Exception):
 
 
 def import_client() -> None:
-    """Import supabase-py now: it takes most of a second, which the first call is then spared.
+    """Import supabase-py now: it takes most of a second, which the first call then need not wait for.
 
-    A fork then also meets no import that is under way in another thread.
+    It also keeps a fork from happening while another thread is in the middle of the import.
     """
     import supabase  # noqa: F401
 
@@ -59,12 +59,12 @@ def import_client() -> None:
 
 
 class Api:
-    """A project's REST API as supabase-py gives it, with our errors and retries.
+    """The REST API of a project through supabase-py, with our errors and retries.
 
-    `tries` calls are made before a transient error is raised, and each has ended after `try_seconds`.
-    An answer of more than `max_answer_bytes`, unpacked, is refused: to read it holds all threads up.
-    Writes are tried again too, so every call made through here must be idempotent. The key goes to the
-    connection's own address alone, and into no error: redirects are not followed.
+    A transient error is raised after `tries` tries of at most `try_seconds` each. An answer of more than
+    `max_answer_bytes`, unpacked, is an error: reading it would hold up all threads. Writes are repeated
+    too, so a call must do no harm if it is made twice. The key is sent to the connection's own address
+    only (redirects are not followed), and no error shows it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Api:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        # supabase-py takes most of a second to import, and a plain book of overrides needs none of it
+        # supabase-py takes most of a second to import, and whoever only has a book does not need it
         from supabase import ClientOptions, create_client
 
         from .transport import MAX_ANSWER_BYTES, Deadline, Transport
@@ -109,13 +109,13 @@ class Api:
         return self._call(lambda: self._built(function, params).execute().data)
 
     def rpc_page(self, function: str, **params: Any) -> Any:
-        """As `rpc`, but `TooMuchError` is raised at once: the caller asks for a smaller page."""
+        """As `rpc`, but `TooMuchError` is raised at the first try: the caller asks for a smaller page."""
         return self._call(lambda: self._built(function, params).execute().data, TooMuchError)
 
     def _built(self, function: str, params: dict[str, Any]) -> Any:
         call = self._client.rpc(function, params)
         if params:
-            # told the names, PostgREST hands the body on without reading it: a third off a large one
+            # given the names, PostgREST does not parse the body, which saves a third of a large call
             call.request.params = call.request.params.set("columns", ",".join(params))
         return call
 
@@ -133,7 +133,7 @@ class Api:
                 error = _translate(cause, attempt)
                 if error is None:
                     raise
-            # outside of the handler: the error then carries no other, which might quote a header
+            # outside of the handler, so that no other error, which may quote a header, is attached
             error.args = tuple(self._redact(str(part)) for part in error.args)
             if not isinstance(error, TransientStoreError) or isinstance(error, at_once):
                 raise error
@@ -146,11 +146,11 @@ class Api:
 
 
 class _NotJsonError(Exception):
-    """A good status with a page of HTML, as a proxy in between gives it, or with JSON that was cut."""
+    """A good status without good JSON: a page of HTML from a proxy, or JSON that was cut."""
 
 
 class _RedirectError(Exception):
-    """An answer that sends on to another address, and the address to set instead, if it says."""
+    """A redirect, with the address to set instead, if the answer names one."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status = response.status_code
@@ -160,7 +160,7 @@ class _RedirectError(Exception):
         except (KeyError, ValueError, httpx.InvalidURL):
             return
         if target.scheme in ("http", "https") and target.host:
-            # of what a server says, the address alone: the rest may quote the request
+            # the address only: the rest of a Location may quote the request
             port = f":{target.port}" if target.port is not None else ""
             host = f"[{target.host}]" if ":" in target.host else target.host
             self.target = f"{target.scheme}://{host}{port}"
@@ -176,8 +176,8 @@ def _refuse(response: httpx.Response) -> None:
     if response.status_code == 200 and not is_json:
         raise _NotJsonError
     if is_json:
-        # supabase-py takes a body that was cut for a text, and an empty one for no rows: half a page
-        # would pass for all there is. Read here, once: it asks the response for its JSON.
+        # supabase-py would return a cut body as text, and an empty one as no rows, so that part of a page
+        # would look like all of it. It calls response.json, so the body is parsed only once, here.
         response.read()
         try:
             body = response.json()
@@ -196,9 +196,9 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
     if isinstance(cause, StoreError):
         return cause
     if isinstance(cause, _RedirectError):
-        way = f"set SUPABASE_URL={cause.target}" if cause.target else "set the address that it stands for"
+        way = f"set SUPABASE_URL={cause.target}" if cause.target else "set the address that it redirects to"
         return PermanentStoreError(
-            f"SUPABASE_URL: expected the address of the API itself, got one that sends on: {way} if that is "
+            f"SUPABASE_URL: expected the address of the API itself, got one that redirects: {way} if that is "
             "your project's (the key was not sent there).",
             status=cause.status,
         )
@@ -207,12 +207,12 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
     if isinstance(cause, httpx.NetworkError | httpx.TimeoutException):
         return TransientStoreError(f"The API is out of reach ({type(cause).__name__}: {cause}).")
     if isinstance(cause, httpx.HTTPError):
-        # the others quote what was sent or received
+        # the messages of the others may quote what was sent or received
         return TransientStoreError(f"The API is out of reach ({type(cause).__name__}).")
     if isinstance(cause, _NotJsonError | APIError | ValidationError):
         return TransientStoreError("The API's answer is not the JSON that was expected.")
     if isinstance(cause, ValueError):
-        # `_refuse` has read the answer, if one came: what is left is what the caller wants to send
+        # `_refuse` has parsed the answer, so it is the request that cannot be written as JSON
         return PermanentStoreError(
             f"The request: expected text and numbers that JSON in UTF-8 can hold ({cause})."
         )
@@ -220,7 +220,7 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
 
 
 def _seconds(value: str | None) -> float | None:
-    """Retry-After in seconds: a number, or the time of day that it names."""
+    """A Retry-After header in seconds: it has a number of seconds, or a date."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which project to talk to: environment variables, `.env`, or the embedded stack."""
+"""The project that environment variables or `.env` name: its address and its key."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..errors import ConnectionSettingsError
 
 URL_VARIABLE = "SUPABASE_URL"
 KEY_VARIABLES = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
-# So much of the start of a key is taken for it: more than the "sb_secret_" that all have.
+# So many first characters tell a key from other text: more than the "sb_secret_" of every key.
 _RECOGNIZED = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A project's API address and the key to use there; the key is never shown.
+    """The API address of a project, and the key to use there; the key is never shown.
 
-    Whitespace around both is dropped, as it comes along from files. Raises `ConnectionSettingsError`,
-    which shows neither, for an address that is not one and for a key that no header can carry.
+    Whitespace around both is removed, because files often add some. Raises `ConnectionSettingsError`,
+    which shows neither, for an invalid address and for a key that no HTTP header can hold.
     """
 
     url: str
@@ -36,7 +36,7 @@ class Connection:
         object.__setattr__(self, "key", _checked_key(self.key))
 
     def redact(self, text: str) -> str:
-        """The text without the key, in any case, and without a piece of it that was cut at its end."""
+        """The text with "(the key)" for the key, in any case, and for the start of a key that was cut."""
         kept, end = "", 0
         for found in re.finditer(re.escape(self.key[:_RECOGNIZED]), text, re.IGNORECASE):
             if found.start() >= end:
@@ -47,7 +47,7 @@ class Connection:
 
 
 def environment(dotenv: Path | None = None) -> dict[str, str]:
-    """The process environment over the values of `.env` (in the working directory by default)."""
+    """The variables of the process, and those of `.env` that it lacks (by default in the working folder)."""
     path = dotenv if dotenv is not None else Path.cwd() / ".env"
     values = {name: value for name, value in dotenv_values(path).items() if value is not None}
     return values | dict(os.environ)
@@ -56,7 +56,7 @@ def environment(dotenv: Path | None = None) -> dict[str, str]:
 def connection_from(variables: Mapping[str, str]) -> Connection | None:
     """The project that the variables name; None if they name none.
 
-    Raises `ConnectionSettingsError` if they name half of one, and as `Connection` does.
+    Raises `ConnectionSettingsError` if one of the two is missing, and where `Connection` does.
     """
     url = variables.get(URL_VARIABLE, "").strip()
     name, key = next(
@@ -77,7 +77,7 @@ def connection_from(variables: Mapping[str, str]) -> Connection | None:
 
 def _checked_url(given: object) -> str:
     url = given.strip().rstrip("/") if isinstance(given, str) else ""
-    # urlsplit drops line ends and takes most else, so the characters are looked at first
+    # urlsplit drops line ends and accepts almost anything, so the characters are checked first
     parts = _split(url) if url.isprintable() and " " not in url else None
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConnectionSettingsError(
@@ -94,7 +94,7 @@ def _checked_url(given: object) -> str:
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where it is not one
+        _ = parts.port  # raises if it is not a port
     except ValueError:
         return None
     return parts
@@ -104,6 +104,6 @@ def _checked_key(given: object) -> str:
     key = given.strip() if isinstance(given, str) else ""
     if not key or not all("!" <= character <= "~" for character in key):
         raise ConnectionSettingsError(
-            f"{KEY_VARIABLES[0]}: expected a key like sb_secret_..., of visible ASCII characters alone"
+            f"{KEY_VARIABLES[0]}: expected a key like sb_secret_..., made of visible ASCII characters only"
         )
     return key

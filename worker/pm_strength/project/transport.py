@@ -1,8 +1,8 @@
-"""HTTP with limits that httpx lacks: one deadline for a whole call, and a limit on what is unpacked.
+"""HTTP with two limits that httpx lacks: a deadline for a whole call, and a size for an unpacked answer.
 
-httpx's time-outs are for each read: a server that sends a byte a second holds a call forever. And it
-unpacks whatever comes: 254 KiB of zeros as gzip are 254 MiB. It also logs what a server says, which may
-be our key: of a call made here it logs nothing below a warning.
+The time-outs of httpx are for each read, so a server that sends a byte a second keeps a call open
+forever. It also unpacks answers of any size: 254 KiB of gzip can hold 254 MiB of zeros. And it logs what
+a server says, which may be our key, so nothing below a warning is logged for a call made here.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ import httpx
 
 from ..errors import AnswerTooLargeError
 
-# Far more than any answer that is asked for: a page of 5,000 overrides has 2 MB.
+# Far more than any answer has: a page of 5,000 overrides has 2 MB.
 MAX_ANSWER_BYTES = 64 * 2**20
-# An answer with an error status is read so far: its code and its message come first.
+# How much of an answer with an error status is read: its code and message come first.
 MAX_ERROR_BYTES = 64 * 2**10
 
 _STEP = 2**18
-# What is handed to a socket at once: between two pieces the deadline is looked at.
+# How much is written to a socket at once; the deadline is checked before each piece.
 _PIECE = 2**14
 
 
 class Deadline(threading.local):
-    """When the call that this thread makes must have ended, by `time.monotonic`."""
+    """When this thread's call must have ended, by `time.monotonic`."""
 
     at = math.inf
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """End every wait of this thread's sockets that is over after so many seconds."""
+        """Let no wait of this thread's sockets last beyond `seconds` from now."""
         self.at = time.monotonic() + seconds
         _calls.under_way = True
         try:
@@ -49,7 +49,7 @@ class Deadline(threading.local):
             self.at = math.inf
 
     def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float | None:
-        """The time-out of one wait, cut to what is left of the whole; raises `late` if nothing is."""
+        """The time-out of one wait in seconds, at most what is left of the call; raises `late` at its end."""
         left = self.at - time.monotonic()
         if left <= 0:
             raise late("the deadline of the whole call is over")
@@ -58,12 +58,12 @@ class Deadline(threading.local):
         return left if timeout is None else min(left, timeout)
 
 
-# Whether this thread makes a call: a filter of log records knows no more of it.
+# Whether this thread is making a call: a log filter has no other way to know.
 _calls = threading.local()
 
 
 class _Unlogged(logging.Filter):
-    """Drops what httpx and httpcore log below a warning about a call made here, and nothing else."""
+    """Drops the records below a warning that httpx and httpcore log during a call made here."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.levelno >= logging.WARNING or not getattr(_calls, "under_way", False)
@@ -86,7 +86,7 @@ class Transport(httpx.BaseTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; its answer's body comes unpacked, and raises where it is too large."""
+        """Send a request. The body of the answer is unpacked; reading it raises if it is too large."""
         request.headers["Accept-Encoding"] = "gzip"
         with _as_httpx():
             answer = self._pool.handle_request(
@@ -105,7 +105,7 @@ class Transport(httpx.BaseTransport):
             )
         headers = httpx.Headers(answer.headers)
         packing = headers.pop("Content-Encoding", "identity").strip().lower()
-        # what was packed is no longer as long as the header says
+        # the header gives the packed length
         if packing != "identity":
             headers.pop("Content-Length", None)
         is_error = answer.status >= 400
@@ -120,7 +120,7 @@ class Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    """A body of at most `most` bytes: a longer one is an error, or is cut there."""
+    """A body of at most `most` bytes; a longer one is cut there if `cut` is set, and else is an error."""
 
     def __init__(self, answer: httpcore.Response, packing: str, most: int, cut: bool) -> None:
         self._answer = answer
@@ -151,23 +151,23 @@ class _Body(httpx.SyncByteStream):
             elif self._packing in ("gzip", "x-gzip"):
                 yield from _gunzipped(self._answer.iter_stream())
             else:
-                raise httpx.DecodingError("a packing that was not asked for")
+                raise httpx.DecodingError("it is packed in a way that was not asked for")
 
 
 def _gunzipped(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """The unpacked bytes in steps of bounded length, however much is packed in a part."""
+    """The unpacked bytes in pieces of bounded size, however much a packed part holds."""
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
     for part in parts:
         while part and not unpacker.eof:
             try:
                 step = unpacker.decompress(part, _STEP)
             except zlib.error:
-                raise httpx.DecodingError("gzip that is damaged") from None
+                raise httpx.DecodingError("the gzip is damaged") from None
             if step:
                 yield step
             part = unpacker.unconsumed_tail
     if not unpacker.eof:
-        raise httpx.DecodingError("gzip that ends too early")
+        raise httpx.DecodingError("the gzip ends too early")
 
 
 class _Backend(httpcore.NetworkBackend):
@@ -213,7 +213,7 @@ class _Stream(httpcore.NetworkStream):
 
 @contextmanager
 def _as_httpx() -> Iterator[None]:
-    """Raise httpx's errors for those of httpcore, which have the same names."""
+    """Turn the errors of httpcore into those of httpx, which have the same names."""
     try:
         yield
     except (
