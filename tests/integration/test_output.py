@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from pm_strength.local.stack import Stack
 
-from .conftest import Database
+from .conftest import empty
 
 PROGRAM = Path(sys.executable).parent / "pm-strength"
 WITHOUT = ("SUPABASE_", "LC_", "LANG", "PYTHON")
@@ -34,9 +35,12 @@ ESCAPED = r"caf\u00e9.\ud83d\ude80"
 Run = Callable[..., str]
 
 
-@pytest.fixture
-def project(stack: Stack, db: Database, clean: None) -> str:
-    """A project whose every text has characters that ASCII lacks; the folder of its stack."""
+@pytest.fixture(scope="module")
+def project(stack: Stack, variables: dict[str, str]) -> str:
+    """A project whose every text has characters that ASCII lacks; the folder of its stack.
+
+    It has learned once for all tests here: none of them changes its lessons, overrides or dead letters.
+    """
     strands = [
         {
             **{"id": f"é{trade}-{kind}", "module": "pm", "kind": kind},
@@ -56,11 +60,13 @@ def project(stack: Stack, db: Database, clean: None) -> str:
         | {"id": "lost", "trade_id": strands[-1]["trade_id"], "content": {"trade_summary": {"rr": -40}}},
         strands[1] | {"id": "é🚀", "trade_id": None, "content": {"trade_id": "é"}},
     ]
-    for strand in strands:
-        db.execute(
-            "insert into ad_strands (id, module, kind, trade_id, content) values (%s, %s, %s, %s, %s)",
-            (strand["id"], "pm", strand["kind"], strand["trade_id"], json.dumps(strand["content"])),
-        )
+    with psycopg.connect(variables["DB_URL"], autocommit=True) as db:
+        empty(db)
+        for strand in strands:
+            db.execute(
+                "insert into ad_strands (id, module, kind, trade_id, content) values (%s, %s, %s, %s, %s)",
+                (strand["id"], "pm", strand["kind"], strand["trade_id"], json.dumps(strand["content"])),
+            )
     directory = str(stack.directory)
     for command in (["worker", "--drain"], ["learn"]):
         run(*command, "--dir", directory)
@@ -78,7 +84,7 @@ def run(*arguments: str, env: dict[str, str] | None = None) -> str:
 
 @NEEDS_PATH
 def test_all_commands_print_on_ascii_and_lose_nothing(project: str, tmp_path: Path) -> None:
-    options = ("--pattern", KEY, "--scope", json.dumps(SCOPE, ensure_ascii=False))
+    options = ("--pattern-key", KEY, "--scope", json.dumps(SCOPE, ensure_ascii=False))
     resolve = ("resolve", "--pattern-key", KEY, "--action", "entry", "--scope", options[-1])
 
     def said(*arguments: str) -> str:
