@@ -145,20 +145,35 @@ def test_what_sizes_a_position_comes_first(stack: Stack, store: Store, drain: Dr
         assert "no size depends" not in said(command, "--action", "entry", "-n", "2")
 
 
-def test_a_module_has_its_own_settings_and_runs(cli: Cli, db: Database) -> None:
-    cli("settings", "set", "n_min=7", "--module", "scout")
-    assert json.loads(cli("settings", "show", "-o", "json", "--module", "scout"))["n_min"] == 7
-    assert json.loads(cli("settings", "show", "-o", "json"))["n_min"] == 33
-    assert "0 lessons from 0 events" in cli("learn", "--module", "scout")
-    cli("mine", "--module", "scout")
-    cli("materialize", "--module", "scout")
-    made = "select module, kind, settings ->> 'n_min' from learning_runs order by id"
-    assert db.execute(made.encode()).fetchall() == [
-        ("scout", "mine", "7"),
-        ("scout", "materialize", "7"),
-        ("scout", "mine", "7"),
-        ("scout", "materialize", "7"),
-    ]
+def test_each_module_has_its_own_settings_lessons_and_overrides(
+    stack: Stack, store: Store, drain: Drain
+) -> None:
+    def said(*arguments: str, module: str = "scout") -> Any:
+        options = ["--module", module, "--dir", str(stack.directory)]
+        ended = CliRunner().invoke(app, [*arguments, *options])
+        assert ended.exit_code == 0, ended.output
+        return json.loads(ended.stdout) if "json" in arguments else ended.stdout
+
+    said("settings", "set", "n_min=5")
+    assert said("settings", "show", "-o", "json")["n_min"] == 5
+    assert said("settings", "show", "-o", "json", module="pm")["n_min"] == 33
+    store.insert_strands([row | {"module": "scout"} for row in strands.trades(100)])
+    drain()
+    assert "0 lessons from 0 events" in said("learn", module="pm")
+    said("mine")
+    said("materialize")
+    for command in ("lessons", "overrides"):
+        assert {row["module"] for row in said(command, "-o", "json")} == {"scout"}
+        assert said(command, "-o", "json", module="pm") == []
+        assert said(command, "-n", "1", module="pm").startswith("No ")
+    override = said("overrides", "-o", "json")[0]
+    asked = ["--pattern-key", override["pattern_key"], "--action", override["action_category"]]
+    scope = ["--scope", json.dumps(override["scope_subset"])]
+    assert said("resolve", *asked, *scope, "-o", "json")["reason"] == "matched"
+    assert said("resolve", *asked, *scope, "-o", "json", module="pm")["reason"] == "no_match"
+    said("learn")
+    runs = [row["module"] for row in store.runs()]
+    assert runs == ["scout", "scout", "scout", "scout", "pm", "pm"]
 
 
 def test_bad_lines_are_reported_and_the_exit_code_tells(cli: Cli, tmp_path: Path, store: Store) -> None:

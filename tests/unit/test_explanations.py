@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pm_strength.cli import app
 from pm_strength.cli.resolve import explain
 from pm_strength.runtime.resolution import REASONS
-from pm_strength.settings import STRATEGIES, LearningSettings
+from pm_strength.settings import STRATEGIES
 
 MATCHES = [
     {"id": id, "scope_subset": {"a": 1}, "multiplier": 2.0, "confidence_score": 0.9, "weight": 2.5}
@@ -25,20 +25,18 @@ MATCHES.append(
 
 
 class Answers:
-    """A project with these overrides, whose answers may name the strategy."""
+    """A project with these overrides and a strategy."""
 
-    def __init__(self, **named: str) -> None:
-        self._named = named
+    def __init__(self, strategy: str) -> None:
+        self._strategy = strategy
 
-    def resolve(self, key: str, category: str, scope: dict[str, Any], limit: int | None) -> dict[str, Any]:
+    def resolve(
+        self, key: str, category: str, scope: dict[str, Any], limit: int | None, module: str
+    ) -> dict[str, Any]:
         return {
             **{"multiplier": 0.75, "reason": "matched", "matched": len(MATCHES), "matches": MATCHES[:limit]},
-            **{"run_id": None, "as_of": None},
-            **self._named,
+            **{"run_id": None, "as_of": None, "strategy": self._strategy},
         }
-
-    def settings(self, module: str) -> LearningSettings:
-        return LearningSettings(strategy="most_specific")
 
 
 def said(monkeypatch: pytest.MonkeyPatch, answers: Answers, action: str = "entry") -> str:
@@ -59,22 +57,18 @@ def test_every_reason_is_explained_by_every_strategy() -> None:
 
 
 def test_the_strategy_of_the_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "weighted blend of the overrides" in said(monkeypatch, Answers(strategy="blend"))
-    assert "most specific of the overrides" in said(monkeypatch, Answers(strategy="most_specific"))
-
-
-def test_without_a_strategy_in_the_answer_the_settings_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "most specific of the overrides" in said(monkeypatch, Answers())
+    assert "weighted blend of the overrides" in said(monkeypatch, Answers("blend"))
+    assert "most specific of the overrides" in said(monkeypatch, Answers("most_specific"))
 
 
 def test_the_override_that_was_used_is_shown_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = said(monkeypatch, Answers(strategy="most_specific")).splitlines()
+    lines = said(monkeypatch, Answers("most_specific")).splitlines()
     title = next(place for place, line in enumerate(lines) if "31 overrides hold here" in line)
     assert "the 20 most specific" in lines[title]
     assert lines[title + 2].split() == ["0.7500", "0.0500", "0.010", "a=1", "b=2"]
-    assert "b=2" not in said(monkeypatch, Answers(strategy="blend"))
+    assert "b=2" not in said(monkeypatch, Answers("blend"))
 
 
 def test_of_trims_and_exits_it_is_told_that_they_are_never_sized(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "never sized" in said(monkeypatch, Answers(strategy="blend"), "panic_exit")
-    assert "never sized" not in said(monkeypatch, Answers(strategy="blend"))
+    assert "never sized" in said(monkeypatch, Answers("blend"), "panic_exit")
+    assert "never sized" not in said(monkeypatch, Answers("blend"))

@@ -12,8 +12,6 @@ from ..errors import PatternKeyError
 from ..json_values import is_storable
 from ..patterns import canonical_action_category
 
-DEFAULT_MODULE = "pm"
-
 
 def typed(text: str) -> str:
     """An argument as UTF-8, even where the locale makes Python read it as ASCII."""

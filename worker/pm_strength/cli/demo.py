@@ -23,7 +23,7 @@ from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
 from ..service import runs as learning
 from ..service.worker import Worker
 from .output import Steps, out, print_table, progress_bars, scope_text, spinner
-from .resolve import ask, print_resolution
+from .resolve import print_resolution
 from .show import OVERRIDE_HEADINGS, override_cells, short_pattern
 from .target import open_stack
 
@@ -153,7 +153,7 @@ def _show_size(store: Store) -> None:
     action = {name: event[name] for name in ("pattern_key", "action_category", "scope")}
     action["size_frac"] = SIZE_FRAC
     category = action["action_category"]
-    answer = ask(store, action["pattern_key"], category, action["scope"], MATCHES_SHOWN)
+    answer = store.resolve(action["pattern_key"], category, action["scope"], MATCHES_SHOWN)
     resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
     sized = apply_strength(action, resolution)
     out.print("\n[bold]One sizing decision[/bold]")

@@ -14,8 +14,8 @@ from ..files.lessons import check_lessons_path, write_json, write_lessons
 from ..mining import mine_lessons
 from ..project.store import Store
 from ..service import runs as learning
-from ..settings import LearningSettings
-from .arguments import DEFAULT_MODULE, ModuleOption, parse_change, parse_value
+from ..settings import DEFAULT_MODULE, LearningSettings
+from .arguments import ModuleOption, parse_change, parse_value
 from .output import (
     Justify,
     RowFormat,
@@ -30,7 +30,18 @@ from .output import (
 from .target import ProjectDirectory, open_store
 
 RUN_COLUMNS = (
-    *("id", "kind", "status", "started_at", "finished_at", "source_run_id", "events", "trades", "lessons"),
+    *(
+        "id",
+        "module",
+        "kind",
+        "status",
+        "started_at",
+        "finished_at",
+        "source_run_id",
+        "events",
+        "trades",
+        "lessons",
+    ),
     *("overrides", "baseline", "settings", "warning", "error"),
 )
 
@@ -106,6 +117,7 @@ def runs(
     else:
         columns: dict[str, Justify] = {
             "run": "right",
+            "module": "left",
             "kind": "left",
             "status": "left",
             "started (UTC)": "left",
@@ -170,6 +182,7 @@ def _run_cells(row: dict[str, Any]) -> tuple[str, ...]:
     counts = (row[name] for name in ("events", "trades", "lessons", "overrides"))
     return (
         str(row["id"]),
+        row["module"],
         row["kind"],
         row["status"],
         row["started_at"][:19].replace("T", " "),

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..project.store import Store
 from ..runtime.resolution import SHOWN_MATCHES, Match, Resolution, specificity_order
 from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
-from .arguments import DEFAULT_MODULE, parse_action, parse_scope, storable
+from ..settings import DEFAULT_MODULE
+from .arguments import ModuleOption, parse_action, parse_scope, storable
 from .output import Format, FormatOption, Justify, counted, out, print_json, print_table, scope_text
 from .target import ProjectDirectory, open_store
 
@@ -51,6 +51,7 @@ def resolve(
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show all overrides that hold, not only {SHOWN_MATCHES}.")
     ] = False,
+    module: ModuleOption = DEFAULT_MODULE,
     output: FormatOption = Format.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
@@ -59,10 +60,10 @@ def resolve(
     key = storable(pattern_key, "--pattern-key")
     limit = None if show_all else SHOWN_MATCHES
     with open_store(directory) as store:
-        answer = ask(store, key, category, context, limit)
+        answer = store.resolve(key, category, context, limit, module)
         if output is Format.TABLE and answer["strategy"] == "most_specific":
             # the answer holds the heaviest overrides, and the most specific one may be lighter
-            answer = ask(store, key, category, context, None)
+            answer = store.resolve(key, category, context, None, module)
     if size_frac is not None:
         resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
         sized = apply_strength(
@@ -73,16 +74,6 @@ def resolve(
         print_json(answer)
     else:
         print_resolution(answer, category, limit)
-
-
-def ask(
-    store: Store, pattern_key: str, category: str, scope: dict[str, Any], limit: int | None
-) -> dict[str, Any]:
-    """What `resolve_pm_strength` answers, with the strategy that it used."""
-    answer = store.resolve(pattern_key, category, scope, limit)
-    if answer.get("strategy") is None:
-        answer["strategy"] = store.settings(DEFAULT_MODULE).strategy
-    return answer
 
 
 def explain(reason: str, strategy: str) -> str:

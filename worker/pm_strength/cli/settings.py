@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..settings import LearningSettings
-from .arguments import DEFAULT_MODULE, ModuleOption, parse_change, parse_value
+from ..settings import DEFAULT_MODULE, LearningSettings
+from .arguments import ModuleOption, parse_change, parse_value
 from .output import Format, FormatOption, counted, out, print_json, print_table
 from .target import ProjectDirectory, open_store
 
@@ -26,7 +26,7 @@ def show(
 ) -> None:
     """Show all settings, and the defaults of those that differ. The exit code is 2 if one is invalid."""
     with open_store(directory) as store:
-        settings = store.settings(module).to_dict()
+        settings = LearningSettings.from_mapping(store.settings_row(module)).to_dict()
     if output is Format.JSON:
         print_json(settings)
         return

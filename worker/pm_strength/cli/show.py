@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,7 +11,8 @@ import typer
 
 from ..patterns import CATEGORIES
 from ..runtime.sizing import SIZED_CATEGORIES
-from .arguments import parse_action, parse_scope, storable
+from ..settings import DEFAULT_MODULE
+from .arguments import ModuleOption, parse_action, parse_scope, storable
 from .output import (
     Justify,
     RowFormat,
@@ -79,6 +81,7 @@ def lessons(
         bool, typer.Option("--retired", help="Show the lessons that the last mining run no longer found.")
     ] = False,
     limit: LimitOption = None,
+    module: ModuleOption = DEFAULT_MODULE,
     output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
@@ -86,7 +89,7 @@ def lessons(
 
     Those of entries and adds come first, because only these are sized; then the strongest edge first.
     """
-    filters = _filters(pattern_key, action, scope) | {"status": "retired" if retired else "active"}
+    filters = _filters(module, pattern_key, action, scope) | {"status": "retired" if retired else "active"}
     with open_store(directory) as store:
         _show(LESSONS, store.lessons, store.strongest_lessons, filters, limit, output)
 
@@ -96,6 +99,7 @@ def overrides(
     action: ActionOption = None,
     scope: ScopeOption = None,
     limit: LimitOption = None,
+    module: ModuleOption = DEFAULT_MODULE,
     output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
@@ -104,7 +108,7 @@ def overrides(
     Those of entries and adds come first, because only these are sized; then the multiplier farthest
     from 1 first.
     """
-    filters = _filters(pattern_key, action, scope)
+    filters = _filters(module, pattern_key, action, scope)
     with open_store(directory) as store:
         _show(OVERRIDES, store.overrides, store.strongest_overrides, filters, limit, output)
 
@@ -123,7 +127,7 @@ def override_cells(row: Row) -> tuple[str, ...]:
 
 def short_pattern(pattern_key: str) -> str:
     """`uptrend.S1.buy_flag` of a canonical key; any other key unchanged."""
-    return pattern_key.removeprefix("module=pm|pattern_key=")
+    return re.sub(r"^module=[^|]*\|pattern_key=", "", pattern_key)
 
 
 def _lesson_cells(row: Row) -> tuple[str, ...]:
@@ -155,7 +159,7 @@ LESSONS = _Kind(
 OVERRIDES = _Kind(
     noun="override",
     columns=(
-        *("id", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
+        *("id", "module", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
         *("decay_state", "run_id", "last_updated_at"),
     ),
     headings=OVERRIDE_HEADINGS,
@@ -164,8 +168,9 @@ OVERRIDES = _Kind(
 )
 
 
-def _filters(pattern_key: str | None, action: str | None, scope: str | None) -> Row:
+def _filters(module: str, pattern_key: str | None, action: str | None, scope: str | None) -> Row:
     return {
+        "module": module,
         "pattern_key": None if pattern_key is None else storable(pattern_key, "--pattern-key"),
         "action_category": None if action is None else parse_action(action),
         "scope": parse_scope(scope),
