@@ -1,6 +1,6 @@
-// Runs the project's edge functions. Their runtime loads each index.ts, which only serves the handler that
-// the handler.ts beside it exports; here all of them share one server, so each handler.ts is loaded, when it
-// is first called. Configured by environment variables.
+// Runs the edge functions of the project, all of them on one server. On a hosted project, each index.ts is
+// a server of its own that serves the handler of the handler.ts beside it; here, that handler.ts is loaded
+// when the function is first called. Configured by environment variables.
 
 type Handler = (request: Request) => Promise<Response>;
 
@@ -35,6 +35,6 @@ Deno.serve({ hostname: "127.0.0.1", port: Number(env("FUNCTIONS_PORT")), onListe
     return handler === null ? refuse(404, "There is no such function.") : await handler(request);
   } catch (error) {
     console.error(error);
-    return refuse(500, "The function could not be run; see functions.log.");
+    return refuse(500, "The function failed; functions.log says why.");
   }
 });
