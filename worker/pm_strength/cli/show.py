@@ -35,7 +35,9 @@ OVERRIDE_HEADINGS: dict[str, Justify] = {
     **{"action": "left", "pattern": "left", "scope": "left"},
 }
 
-PatternKeyOption = Annotated[str | None, typer.Option("--pattern-key", help="Only this pattern key.")]
+PatternKeyOption = Annotated[
+    str | None, typer.Option("--pattern-key", "--pattern", help="Only this pattern key.")
+]
 ActionOption = Annotated[
     str | None,
     typer.Option("--action", help="Only this action category (entry, add, trim or exit), or an alias of it."),
@@ -159,8 +161,8 @@ LESSONS = _Kind(
 OVERRIDES = _Kind(
     noun="override",
     columns=(
-        *("id", "module", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
-        *("decay_state", "run_id", "last_updated_at"),
+        *("id", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
+        *("decay_state", "run_id", "last_updated_at", "module"),
     ),
     headings=OVERRIDE_HEADINGS,
     cells=override_cells,
