@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
@@ -36,8 +36,6 @@ DIRECTORY = Path(".pm-strength-demo")
 SHOWN = 5
 MATCHES_SHOWN = 8
 SIZE_FRAC = 0.35
-
-Row = dict[str, Any]
 
 
 def demo(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..errors import PatternKeyError
+from ..json_values import Row
 from ..patterns import canonical_action_category
 from .output import Format, FormatOption, Justify, print_csv, print_json, print_table, scope_text
 from .target import ProjectDirectory, open_store
 from .text import storable, typed
-
-Row = dict[str, Any]
 
 LESSON_COLUMNS = (
     *("id", "module", "pattern_key", "action_category", "scope_subset", "n", "stats"),

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..errors import TransientStoreError
-from ..project.store import Row, Store
+from ..errors import ReplacedSetError, TransientStoreError
+from ..json_values import Row
+from ..project.store import Store
 from ..runtime.book import OverrideBook
 from ..settings import LearningSettings
 
@@ -99,7 +100,7 @@ class BookLoader:
                     as_of=materialized_at(newest["as_of"]),
                     clock=clock.now,
                 )
-            except _GoneError:
+            except ReplacedSetError:
                 newest = self._store.override_page(page_size=0)
             else:
                 return LoadedBook(book, _version(newest), clock, time.monotonic())
@@ -115,7 +116,7 @@ class BookLoader:
                 raise TransientStoreError(f"The overrides were not read within {LOAD_SECONDS:.0f} s.")
             page = self._store.override_page(set_id, after, size)
             if page["gone"]:
-                raise _GoneError
+                raise ReplacedSetError("The overrides were replaced while they were read.")
             rows = page["overrides"]
             if not rows:
                 return
@@ -132,10 +133,6 @@ class BookLoader:
             yield from rows
             # where rows are so long that fewer came, more are asked for step by step
             size = min(PAGE, 2 * len(rows))
-
-
-class _GoneError(Exception):
-    """The set was replaced twice while it was read."""
 
 
 def materialized_at(text: object) -> datetime | None:

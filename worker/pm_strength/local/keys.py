@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..errors import JsonError
+
 # 2036, as on the keys that the Supabase CLI makes: a local stack has no use for keys that expire.
 EXPIRES = 2_085_000_000
 # What stacks had that were made before each got one of its own; `up` changes it.
@@ -70,13 +72,13 @@ def sign(jwt_secret: str, payload: Mapping[str, Any]) -> str:
 def verification_keys(jwt_secret: str, jwks: str | None) -> str:
     """What PostgREST checks tokens with: the secret, beside the public keys of a JWKS if there is one.
 
-    Raises ValueError for what is no JWKS.
+    Raises a ValueError for what is not a JWKS.
     """
     if not jwks:
         return jwt_secret
     given = json.loads(jwks)
     if not isinstance(given, dict) or not isinstance(given.get("keys"), list):
-        raise ValueError("expected an object with a list of keys")
+        raise JsonError("expected an object with a list of keys")
     own = {"kty": "oct", "alg": "HS256", "k": _segment(jwt_secret.encode())}
     return json.dumps({"keys": [own, *given["keys"]]})
 

@@ -9,11 +9,11 @@ from functools import partial
 from typing import Any
 
 from ..errors import AnswerTooLargeError, TooMuchError
+from ..json_values import Row
 from ..settings import LearningSettings
 from .api import Api
 from .connection import Connection
 
-Row = dict[str, Any]
 # Builds a query on the supabase-py client.
 Query = Callable[[Any], Any]
 

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from ..errors import PmStrengthError, SupersededRunError
+from ..json_values import Row
 from ..mining import lesson_rows, mine_lessons
 from ..overrides.materialize import materialize_overrides
-from ..project.store import STAGE_PAGE, Row, Store, pages
+from ..project.store import STAGE_PAGE, Store, pages
 from ..settings import LearningSettings
+from . import machine
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,13 @@ def mine(store: Store, module: str = "pm", progress: Progress = silent) -> RunRe
             rows.extend(page)
             progress("reading events", page[-1]["id"] / max(run["horizon"], 1))
         events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
-        lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
+        lessons = mine_lessons(
+            events,
+            settings,
+            progress=lambda share: progress("mining", share),
+            threads=machine.cores(),
+            memory=machine.free_bytes,
+        )
 
         for start in range(0, len(lessons), STAGE_PAGE):
             progress("publishing lessons", start / len(lessons))
