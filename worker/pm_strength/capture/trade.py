@@ -14,6 +14,7 @@ from ..errors import JsonError, PatternKeyError, ScopeError, StrandError
 from ..json_values import Row, Scalar, parse_json, shown
 from ..patterns import CATEGORIES, canonical_action_category
 from ..scopes import SMALL_CHARACTERS, checked_scope
+from ..settings import DEFAULT_MODULE
 
 MAX_ID_CHARACTERS = 500
 MAX_PATTERN_KEY_CHARACTERS = 500
@@ -42,7 +43,7 @@ class Strand:
     created_at: str | None
     content: Any
     characters: float = math.inf
-    module: str = "pm"
+    module: str = DEFAULT_MODULE
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Strand | BadStrand:
@@ -58,7 +59,7 @@ class Strand:
             content = parse_json(text)
         except JsonError as error:
             return BadStrand(row["id"], f"content: expected JSON that can be read, got {error}"[:300])
-        module = row.get("module") or "pm"
+        module = row.get("module") or DEFAULT_MODULE
         return cls(row["id"], row["kind"], row["trade_id"], row["created_at"], content, len(text), module)
 
 
@@ -76,7 +77,7 @@ class Outcome:
     reached_s3: bool | None
     timestamp: str
     closed_by: str | None
-    module: str = "pm"
+    module: str = DEFAULT_MODULE
 
     def to_row(self) -> Row:
         """The columns of `pattern_trade_events` that say how the trade ended."""

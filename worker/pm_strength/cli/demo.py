@@ -143,7 +143,9 @@ def _show_size(store: Store) -> None:
     action = {name: event[name] for name in ("pattern_key", "action_category", "scope")}
     action["size_frac"] = SIZE_FRAC
     answer = store.resolve(action["pattern_key"], action["action_category"], action["scope"], MATCHES_SHOWN)
-    resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
+    resolution = Resolution(
+        answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer.get("strategy")
+    )
     sized = apply_strength(action, resolution)
     out.print("\n[bold]One sizing decision[/bold]")
     out.print(f"{action['action_category']} of {short_pattern(action['pattern_key'])} in", markup=False)

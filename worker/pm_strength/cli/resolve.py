@@ -53,7 +53,9 @@ def resolve(
     with open_store(directory) as store:
         answer = store.resolve(key, category, context, None if show_all else 20)
     if size_frac is not None:
-        resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
+        resolution = Resolution(
+            answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer.get("strategy")
+        )
         sized = apply_strength(
             {"action_category": category, "size_frac": size_frac}, resolution, exposure_skew
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import AnswerTooLargeError, TooMuchError
 from ..json_values import Row
-from ..settings import LearningSettings
+from ..settings import DEFAULT_MODULE, LearningSettings
 from .api import Api
 from .connection import Connection
 
@@ -305,9 +305,17 @@ class Store:
         """The overrides with the highest and with the lowest multiplier: at most `limit` of each."""
         return self._extremes("pm_overrides", "multiplier", "confidence_score", limit, **filters)
 
-    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = READ_PAGE) -> Row:
+    def override_page(
+        self,
+        set_id: int | None = None,
+        after_id: int = 0,
+        page_size: int = READ_PAGE,
+        module: str = DEFAULT_MODULE,
+    ) -> Row:
         """{set_id, gone, run_id, as_of, settings, overrides}; page_size 0 asks for the version alone."""
-        page: Row = self._page("pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id)
+        page: Row = self._page(
+            "pm_strength_read_overrides", page_size, set_id=set_id, after_id=after_id, module=module
+        )
         return page
 
     def resolve(

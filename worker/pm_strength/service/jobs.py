@@ -17,6 +17,7 @@ from ..errors import (
 )
 from ..json_values import Row
 from ..project.store import JOBS_QUEUE, Store
+from ..settings import DEFAULT_MODULE
 from . import runs as learning
 from .lease import Lease
 from .liveness import Liveness
@@ -80,7 +81,7 @@ def run_job(
     Raises what the job raises, or an error naming the job.
     """
     job = message.get("job")
-    module = message.get("module", "pm")
+    module = message.get("module") or DEFAULT_MODULE
     if job == "sweep":
         found = sum(store.sweep())
         log.info("swept", extra={"found": found})
