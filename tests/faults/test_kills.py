@@ -143,7 +143,7 @@ def test_a_long_mine_keeps_its_lease_and_a_dead_one_loses_it(
     try:
         store.enqueue_job("mine")
         worker = Worker(lambda: Store.connect(connection), WorkerOptions(visibility_seconds=3))
-        doing = threading.Thread(target=worker._do_job, args=(Store.connect(connection),))
+        doing = threading.Thread(target=worker._jobs.do_next, args=(Store.connect(connection),))
         doing.start()
         assert begun.wait(30)
         end = time.monotonic() + 7

@@ -15,10 +15,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pm_strength.capture.batch import commit, plan_batch
+from pm_strength.capture.batch import plan_batch
 from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
-from pm_strength.service.claim import read_in_parts
+from pm_strength.service.trades import commit, read_in_parts
 from tests.integration.conftest import Database
 from tests.support import reference
 

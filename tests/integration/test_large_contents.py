@@ -12,7 +12,7 @@ from pm_strength.local.postgres import SUPERUSER
 from pm_strength.local.stack import Stack
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
-from pm_strength.service.claim import read_in_parts
+from pm_strength.service.trades import read_in_parts
 from pm_strength.service.worker import Worker, WorkerOptions
 
 from .conftest import Database, Drain

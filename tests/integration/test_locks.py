@@ -12,7 +12,7 @@ from pm_strength.errors import TransientStoreError
 from pm_strength.project.api import Api
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
-from pm_strength.service.claim import read_in_parts
+from pm_strength.service.trades import read_in_parts
 
 from .conftest import Database, Drain
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_strength import LearningSettings, OverrideBook
+from pm_strength import LearningSettings, OverrideBook, Resolution
 from tests.support import reference, strands
 
 VALUES = st.sampled_from([1, 1.0, "1", True, False, 0, "a", "A", "", None, 2.5, [1], {"a": 1}])
@@ -79,6 +79,32 @@ def test_it_never_raises() -> None:
     assert book.resolve("p", "entry", Trap(a=1)).reason == "bad_input"
     for scope in ({"a": float("nan")}, {1: 1, "a": 1}, {"a": object()}):
         assert book.resolve("p", "entry", scope).reason in ("matched", "no_match")  # type: ignore[arg-type]
+
+
+def test_an_answer_names_the_strategy_that_made_it() -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    book = OverrideBook([row(1, {})], LearningSettings(strategy="most_specific"))
+    old = OverrideBook([row(1, {})], as_of=now - timedelta(hours=25), clock=lambda: now)
+    answers = {
+        "matched": (book.resolve("p", "entry", {}), "most_specific"),
+        "no_match": (book.resolve("q", "entry", {}, strategy="blend"), "blend"),
+        "zero_weight": (OverrideBook([row(1, {}, 1.2, 0.0)]).resolve("p", "entry", {}), "blend"),
+        "stale": (old.resolve("p", "entry", {}), "blend"),
+        "bad_input": (book.resolve("", "entry", {}, strategy="blend"), "blend"),
+    }
+    for reason, (resolution, strategy) in answers.items():
+        assert (resolution.reason, resolution.strategy) == (reason, strategy)
+        assert resolution.to_dict()["strategy"] == strategy
+        assert f"({reason}, {strategy})" in str(resolution)
+
+
+@pytest.mark.parametrize("strategy", ["median", "", 5, ["blend"]])
+def test_an_unknown_strategy_is_bad_input_and_made_nothing(strategy: Any) -> None:
+    resolution = OverrideBook([row(1, {})]).resolve("p", "entry", {}, strategy=strategy)
+    assert (resolution.reason, resolution.strategy) == ("bad_input", None)
+    neutral = Resolution.neutral("unavailable")
+    assert neutral.strategy is None
+    assert str(neutral) == "multiplier 1.0000 (unavailable), 0 matched"
 
 
 def test_an_old_book_is_stale() -> None:

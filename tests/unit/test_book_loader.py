@@ -27,7 +27,9 @@ class ClockStore:
         self.as_of: Any = (datetime.now(UTC) + skew - age).isoformat()
         self.says_now = says_now
 
-    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 5) -> Any:
+    def override_page(
+        self, set_id: int | None = None, after_id: int = 0, page_size: int = 5, module: str = "pm"
+    ) -> Any:
         row = {
             "id": 1,
             "pattern_key": "p",
@@ -161,7 +163,9 @@ class Pages:
         self.give = give
         self.asked: list[int] = []
 
-    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 9) -> Any:
+    def override_page(
+        self, set_id: int | None = None, after_id: int = 0, page_size: int = 9, module: str = "pm"
+    ) -> Any:
         assert len(self.asked) < 5000, "it asks without end"
         if not page_size:
             return page_of()

@@ -73,6 +73,7 @@ def test_each_action_is_an_event_with_the_trades_outcome() -> None:
             "reached_s3": None,
             "timestamp": "2026-01-05T12:00:00+00:00",
             "closed_by": "c",
+            "module": "pm",
         }
         for strand_id, category, scope in (
             ("a1", "entry", {"x": 1, "chain": "base"}),
@@ -213,6 +214,23 @@ def test_a_strand_without_one_trade_names_the_field(column: Any, inner: Any, fie
 def test_a_trade_may_stand_in_the_column_or_the_content(column: Any, inner: Any) -> None:
     trades, bad = group_by_trade([strand("pm_action", {"trade_id": inner}, trade_id=column)])
     assert (list(trades), bad) == ([TRADE], [])
+
+
+def test_an_event_is_of_the_module_that_closed_its_trade() -> None:
+    content = {"trade_summary": {"rr": 1.5}}
+    closing = strand("position_closed", content, "c", module="dm")
+    capture = captured([closing], [strand("pm_action", {"pattern_key": "p", "action_category": "e1"}, "a")])
+    assert [event.to_row()["module"] for event in capture.events] == ["dm"]
+    known = Outcome(9.0, None, None, None, None, AT, closed_by="gone", module="swing")
+    assert captured([closing], [action()], known).events[0].to_row()["module"] == "swing"
+
+
+def test_content_that_the_database_found_too_large_is_bad_alone() -> None:
+    row = {"id": "s", "kind": "pm_action", "trade_id": None, "created_at": AT, "content": None}
+    made = Strand.from_row(row)
+    assert made == BadStrand("s", "content: expected at most 1 MB of trade_summary, entry_context and scope")
+    # what is given may be as long as it likes: the database counts
+    assert isinstance(strand("pm_action", {"note": "x" * 2**21}), Strand)
 
 
 def test_content_that_cannot_be_read_is_bad() -> None:

@@ -28,9 +28,13 @@ class FakeStore:
         self.gone_after: int | None = None
         self.calls: list[tuple[Any, ...]] = []
         self.pause = 0.0
+        self.modules: set[str] = set()
 
-    def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 5) -> Any:
+    def override_page(
+        self, set_id: int | None = None, after_id: int = 0, page_size: int = 5, module: str = "pm"
+    ) -> Any:
         self.calls.append((set_id, after_id, page_size))
+        self.modules.add(module)
         time.sleep(self.pause)
         if self.broken:
             raise TransientStoreError("out of reach")
@@ -76,6 +80,20 @@ def test_the_first_call_loads_all_pages() -> None:
         resolution = strength.resolve("p", "entry", {})
         assert (resolution.multiplier, resolution.matched, resolution.run_id) == (1.5, 3, 1)
     assert store.calls[-1] == ("closed",)
+
+
+def test_a_bot_of_another_module_asks_for_its_overrides() -> None:
+    for options, module in (({}, "pm"), ({"module": "dm"}, "dm")):
+        store = FakeStore()
+        with StrengthClient("u", "k", connect=lambda store=store: cast(Store, store), **options) as strength:
+            assert strength.resolve("p", "entry", {}).reason == "matched"
+        assert store.modules == {module}, "of the version and of each page"
+
+
+@pytest.mark.parametrize("module", ["", "m" * 101, None, 5, ["pm"], b"pm", "p\0", "\ud800"], ids=ascii)
+def test_a_module_that_cannot_be_one_is_refused_where_the_client_is_made(module: Any) -> None:
+    with pytest.raises(SettingsError, match=r"^module: expected a string of 1 to 100 characters, got "):
+        StrengthClient("u", "k", connect=lambda: cast(Store, FakeStore()), module=module)
 
 
 def test_nothing_changed_costs_one_small_request() -> None:
@@ -248,7 +266,9 @@ def test_a_machine_without_threads_fails_open(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_set_that_goes_each_time_it_is_read_is_given_up() -> None:
     class Restless(FakeStore):
-        def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 5) -> Any:
+        def override_page(
+            self, set_id: int | None = None, after_id: int = 0, page_size: int = 5, module: str = "pm"
+        ) -> Any:
             self.gone_after = 0
             return super().override_page(set_id, after_id, page_size)
 

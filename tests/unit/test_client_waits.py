@@ -148,7 +148,9 @@ def test_a_large_book_is_loaded_behind_the_first_answer() -> None:
     rows = page(overrides=20_000)["overrides"]
 
     class Large:
-        def override_page(self, set_id: int | None = None, after_id: int = 0, page_size: int = 500) -> Any:
+        def override_page(
+            self, set_id: int | None = None, after_id: int = 0, page_size: int = 500, module: str = "pm"
+        ) -> Any:
             time.sleep(0.02)
             return page() | {"overrides": rows[after_id : after_id + page_size] if set_id else []}
 

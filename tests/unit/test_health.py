@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from pm_strength.capture.batch import BatchPlan
 from pm_strength.service import health
 from pm_strength.service.health import HealthServer
-from pm_strength.service.metrics import Metrics
+from pm_strength.service.liveness import SILENT_SECONDS
+from pm_strength.service.metrics import OBSERVE_SECONDS, Metrics, NoMetrics
 from pm_strength.service.runs import RunReport
-from pm_strength.service.worker import OBSERVE_SECONDS, SILENT_SECONDS, Worker
+from pm_strength.service.worker import Worker, WorkerOptions
 
 STATUS: dict[str, Any] = {
     "now": "2026-01-02T00:00:00+00:00",
@@ -180,7 +181,7 @@ def test_the_numbers() -> None:
     metrics = Metrics()
     assert math.isnan(values(metrics)["pm_strength_book_age_seconds"])
     plan = BatchPlan(done_ids=[1, 2, 3], retries=[{}], unreadable=[9])
-    plan.bury("s", "bad_strand", "rr: no")
+    plan.dead_letter("s", "bad_strand", "rr: no")
     metrics.batch(plan, 12, 0.25)
     metrics.job("mine", 4.0)
     metrics.failure()
@@ -205,6 +206,9 @@ def test_the_numbers() -> None:
     seen = values(metrics)
     assert (seen["pm_strength_lessons"], seen["pm_strength_overrides"]) == (5, 2)
     assert seen["pm_strength_book_age_seconds"] < 60
+
+
+OPTIONS = WorkerOptions(job_interval_seconds=0)
 
 
 class Silent:
@@ -234,19 +238,19 @@ class Silent:
 def test_a_worker_is_alive_while_its_loops_go_round_and_ready_while_it_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store, metrics = Silent(), Metrics()
-    worker = Worker(lambda: store, metrics=metrics)  # type: ignore[arg-type, return-value]
+    store = Silent()
+    worker = Worker(lambda: store)  # type: ignore[arg-type, return-value]
     assert worker.ready() == "no answer from the database yet"
-    worker._do_job(store)  # type: ignore[arg-type]
+    worker._jobs.do_next(store)  # type: ignore[arg-type]
     assert worker.ready() is None, "an answer to the loop over jobs counts, the other may wait for trades"
     worker._capture_step(store)  # type: ignore[arg-type]
-    worker._beat()
+    worker._liveness.beat()
     assert (worker.alive(), worker.ready()) == (None, None)
     later = time.monotonic() + SILENT_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert "MainThread" in str(worker.alive())
     assert "no answer" in str(worker.ready())
-    worker._progress("mining", 0.5)
+    worker._liveness.progress("mining", 0.5)
     assert worker.alive() is None, "a job that goes on is no silence"
     worker.stop()
     assert worker.ready() == "stopping"
@@ -254,12 +258,20 @@ def test_a_worker_is_alive_while_its_loops_go_round_and_ready_while_it_is_answer
 
 def test_the_project_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     store, metrics = Silent(), Metrics()
-    worker = Worker(lambda: store, metrics=metrics)  # type: ignore[arg-type, return-value]
+    worker = Worker(lambda: store, OPTIONS, metrics=metrics)  # type: ignore[arg-type, return-value]
     for _ in range(3):
-        worker._observe(store)  # type: ignore[arg-type]
+        worker._job_step(store)  # type: ignore[arg-type]
     assert store.looks == 1
     assert values(metrics)["pm_strength_dead_letters"] == 3
     later = time.monotonic() + OBSERVE_SECONDS + 1
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    worker._observe(store)  # type: ignore[arg-type]
+    worker._job_step(store)  # type: ignore[arg-type]
     assert store.looks == 2
+
+
+def test_a_worker_whose_numbers_nobody_reads_looks_at_no_project() -> None:
+    store = Silent()
+    Worker(lambda: store, OPTIONS)._job_step(store)  # type: ignore[arg-type, return-value]
+    assert store.looks == 0
+    kept = [name for name in vars(Metrics) if not name.startswith("_") and name not in ("project", "text")]
+    assert kept == [name for name in vars(NoMetrics) if not name.startswith("_")]

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pm_strength import LearningSettings, mine_lessons
-from pm_strength.errors import LessonLimitError
+from pm_strength.errors import EventsError, LessonLimitError
 from pm_strength.mining import lesson_rows
 from pm_strength.mining.cube import compiled
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
@@ -178,9 +178,18 @@ def test_an_empty_table_has_no_lessons() -> None:
     assert (frame.attrs["events"], frame.attrs["trades"]) == (0, 0)
 
 
-def test_a_missing_column_is_named() -> None:
-    with pytest.raises(ValueError, match=r"expected a column .pattern_key."):
+def test_a_column_that_is_missing_or_holds_something_else_is_named() -> None:
+    with pytest.raises(EventsError, match=r"expected a column .pattern_key."):
         mine_lessons(pd.DataFrame({"trade_id": ["a"], "rr": [1.0]}))
+    for column, value in (("rr", "much"), ("timestamp", "yesterday"), ("timestamp", pd.NaT)):
+        events = pd.DataFrame([event(i, {}, 1.0) for i in range(3)]).astype(object)
+        events.loc[1, column] = value
+        with pytest.raises(EventsError, match=rf"^events: .*{column}"):
+            mine_lessons(events)
+    times = pd.DataFrame([event(i, {}, 1.0) for i in range(3)])
+    times.loc[1, "timestamp"] = pd.NaT
+    with pytest.raises(EventsError, match=r"^events: timestamp: expected a time in every row"):
+        mine_lessons(times)
 
 
 def test_the_order_of_events_makes_no_difference() -> None:
@@ -333,8 +342,8 @@ def test_the_memory_is_a_limit_too() -> None:
     events = pd.DataFrame([event(i, {"x": i % 50, "y": i % 7}, float(i % 5)) for i in range(700)])
     chosen = LearningSettings(n_min=1)
     with pytest.raises(LessonLimitError, match=r"what the memory holds.*n_min.*x \("):
-        mine_lessons(events, chosen, memory_bytes=50_000)
-    assert len(mine_lessons(events, chosen, memory_bytes=1_000_000)) == 1 + 50 + 7 + 350
+        mine_lessons(events, chosen, memory=lambda: 50_000)
+    assert len(mine_lessons(events, chosen, memory=lambda: 1_000_000)) == 1 + 50 + 7 + 350
 
 
 def test_the_column_of_scopes_behaves_as_a_column() -> None:

@@ -10,13 +10,13 @@ import pytest
 
 from pm_strength import LearningSettings, OverrideBook, PmStrengthError
 from pm_strength.errors import OverrideError
+from pm_strength.json_values import parse_json
 from pm_strength.runtime.override_row import (
-    LEAST_CONFIDENCE,
-    LEAST_MULTIPLIER,
-    MOST_CONFIDENCE,
-    MOST_MULTIPLIER,
+    MAX_CONFIDENCE,
+    MAX_MULTIPLIER,
+    MIN_CONFIDENCE,
+    MIN_MULTIPLIER,
 )
-from pm_strength.scopes import parse_json
 
 SHARED = Path(__file__).parents[2] / "supabase" / "functions" / "_shared"
 CASES = parse_json((SHARED / "overrides.cases.json").read_text())
@@ -60,7 +60,7 @@ def test_a_field_of_another_type_is_named(field: str, value: Any) -> None:
 def test_a_field_that_is_missing_is_named(field: str) -> None:
     fields = row()
     del fields[field]
-    with pytest.raises(OverrideError, match=f"^{field}: expected a value, got None"):
+    with pytest.raises(OverrideError, match=f"^{field}: expected a value, got nothing"):
         OverrideBook([fields])
 
 
@@ -77,14 +77,14 @@ def test_numbers_of_other_types_are_read() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["blend", "most_specific"])
-@pytest.mark.parametrize("confidence", [LEAST_CONFIDENCE, MOST_CONFIDENCE])
-@pytest.mark.parametrize("multiplier", [LEAST_MULTIPLIER, MOST_MULTIPLIER])
+@pytest.mark.parametrize("confidence", [MIN_CONFIDENCE, MAX_CONFIDENCE])
+@pytest.mark.parametrize("multiplier", [MIN_MULTIPLIER, MAX_MULTIPLIER])
 def test_at_the_bounds_nothing_overflows_and_nothing_is_lost(
     multiplier: float, confidence: float, strategy: str
 ) -> None:
     scope = {f"d{number}": number for number in range(64)}
     settings = LearningSettings(
-        specificity_alpha=100, multiplier_min=0, multiplier_max=MOST_MULTIPLIER, strategy=strategy
+        specificity_alpha=100, multiplier_min=0, multiplier_max=MAX_MULTIPLIER, strategy=strategy
     )
     rows = [
         row(number, scope_subset=subset, multiplier=multiplier, confidence_score=confidence)

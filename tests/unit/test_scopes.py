@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from pm_strength.scopes import ScopeError, checked_scope, is_dimension, parse_json, typed_scope
+from pm_strength.errors import ScopeError
+from pm_strength.json_values import parse_json
+from pm_strength.scopes import checked_scope, is_dimension, typed_scope
 
 
 @pytest.mark.parametrize("value", ["a", " ", 0, -1, 0.0, 1.5, True, False, Decimal("1.5")])

@@ -131,7 +131,7 @@ def test_a_resolution_prints_as_a_table() -> None:
     )
     lines = str(book.resolve("p", "add", scope)).splitlines()
     assert lines[0].startswith("multiplier 1.99")
-    assert lines[0].endswith("(matched), 31 matched, mining run 7, 1.5 h old")
+    assert lines[0].endswith("(matched, blend), 31 matched, mining run 7, 1.5 h old")
     assert lines[1].split() == ["multiplier", "weight", "share", "scope"]
     assert lines[2].split()[:3] == ["2.0000", "2.5981", "3.3%"]
     assert (len(lines), lines[-1]) == (23, "  and 11 lighter ones")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pm_strength.capture.trade import Outcome, Strand, capture_trade, group_by_trade
-from pm_strength.scopes import parse_json
+from pm_strength.json_values import parse_json
 
 FUNCTIONS = Path(__file__).parents[2] / "supabase" / "functions"
 CASES = parse_json((FUNCTIONS / "strands" / "strand.cases.json").read_text())

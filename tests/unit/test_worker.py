@@ -154,7 +154,7 @@ def test_a_loop_waits_longer_after_each_failure_and_as_long_as_the_server_asks(
     worker = Worker(lambda: cast(Store, FakeStore()), OPTIONS)
     pauses: list[float] = []
     # on the event, so that a signal ends the wait
-    monkeypatch.setattr(worker._stop, "wait", pauses.append)
+    monkeypatch.setattr(worker._liveness._stop, "wait", pauses.append)
     monkeypatch.setattr("pm_strength.service.worker.random.random", lambda: 0.5)
     gone = TransientStoreError("gone")
     ends = iter([gone, gone, gone, TransientStoreError("busy", retry_after=50), None, gone])
@@ -168,7 +168,7 @@ def test_a_loop_waits_longer_after_each_failure_and_as_long_as_the_server_asks(
 
     worker._go_round(step)
     assert pauses == [0.1875, 0.375, 0.75, 50, 0.1875]
-    assert worker._beats == {}, "a loop that has ended is not silent"
+    assert worker._liveness._beats == {}, "a loop that has ended is not silent"
 
 
 def test_a_drain_that_is_stopped_ends_though_there_is_more() -> None:
@@ -214,13 +214,13 @@ def test_what_the_database_refuses_is_set_aside_alone() -> None:
 
     code = "22001"
     store = Refusing()
-    Worker(lambda: cast(Store, store), OPTIONS)._capture_batch(cast(Store, store), 0)
+    Worker(lambda: cast(Store, store), OPTIONS)._trades.capture_batch(cast(Store, store), 0)
     assert sorted(id for kind, ids, *_ in store.done if kind == "committed" for id in ids) == [0, 1, 2, 4]
     assert [entry for entry in store.done if entry[0] == "dead"] == [("dead", 3, "trade: value too long.")]
 
     code, store = "42501", Refusing()
     with pytest.raises(PermanentStoreError):
-        Worker(lambda: cast(Store, store), OPTIONS)._capture_batch(cast(Store, store), 0)
+        Worker(lambda: cast(Store, store), OPTIONS)._trades.capture_batch(cast(Store, store), 0)
     assert store.done == [], "a key without rights is no fault of the trades"
 
 
@@ -242,7 +242,7 @@ def test_a_worker_that_is_stopped_gives_back_what_it_has_not_come_to() -> None:
 
     store = Large()
     worker = Worker(lambda: cast(Store, store), OPTIONS)
-    worker._capture_batch(cast(Store, store), 0)
+    worker._trades.capture_batch(cast(Store, store), 0)
     assert store.done == [("committed", [1]), ("extend", [1, 2, 3], 0)]
 
 

@@ -1,4 +1,4 @@
-"""Which text, number or boolean of JSON a value of Python is, whatever its type is called.
+"""Values of JSON: read from text, recognized whatever their type in Python, and shown in errors.
 
 Bots take their scopes and sizes from numpy, pandas and decimals: what compares as a number or a boolean
 is one. Nothing here imports those libraries.
@@ -6,11 +6,18 @@ is one. Nothing here imports those libraries.
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from numbers import Integral, Real
+from typing import Any
 
+from .errors import JsonError
+
+# A JSON object: a row of a table, a message of a queue, an answer of a function.
+Row = dict[str, Any]
 Scalar = str | int | float | bool
 # A number that no double holds stays exact: it then equals none that a double holds.
 Exact = Decimal | Fraction
@@ -18,9 +25,44 @@ Exact = Decimal | Fraction
 # The integers up to here are the ones that a double, and so any JSON reader, keeps apart.
 MAX_INTEGER = 2**53
 
+# An error shows so much of a value.
+SHOWN_CHARACTERS = 60
+
+# Made once: json makes one for each call with options, which costs more than reading a strand.
+_DECODER = json.JSONDecoder(parse_float=Decimal)
+
+
+def parse_json(text: str) -> Any:
+    """JSON with its numbers as written: integers as int, all others as Decimal.
+
+    Raises `JsonError` for what is not JSON, or is nested or long beyond what can be read.
+    """
+    try:
+        return _DECODER.decode(text)
+    except RecursionError:
+        raise JsonError("nested too deeply") from None
+    except ValueError as error:
+        raise JsonError(str(error)) from None
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it: on one line, at most some 60 characters, in the words of JSON."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, int | Fraction | Decimal):
+        return _digits(value)
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
 
 def plain(value: object) -> Scalar | Exact | None:
-    """The value as the type that JSON would read it as; None where it is no text, number or boolean.
+    """The value as the type that JSON would read it as; None where it is not a text, number or boolean.
 
     A number becomes an integer, or the double that is equal to it or that is written like it (the
     decimal 0.1). A decimal is compared as it is written alone, as in jsonb: there, the double 0.1 is the
@@ -76,6 +118,16 @@ def is_held(number: float | Exact) -> bool:
     return not isinstance(number, Decimal | Fraction)
 
 
+def _digits(number: int | Fraction | Decimal) -> str:
+    # Python refuses to write out thousands of digits, which are of no use to anyone.
+    if isinstance(number, int) and number.bit_length() > 200:
+        return "a longer integer"
+    try:
+        return str(number)[:SHOWN_CHARACTERS]
+    except ValueError:
+        return "a longer number"
+
+
 def _double(value: Real | Decimal) -> float | Exact | None:
     exact = _exact(value)
     if exact is None:
@@ -101,6 +153,6 @@ def _exact(value: Real | Decimal) -> Exact | None:
 
 
 def _is_numpy_boolean(value: object) -> bool:
-    # It is no bool, and registers as nothing else.
+    # It is not a bool, and registers as nothing else.
     kind = type(value)
     return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")

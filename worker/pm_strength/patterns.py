@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import PatternKeyError
+from .json_values import shown
 
 CATEGORIES = ("entry", "add", "trim", "exit")
 
@@ -37,7 +38,7 @@ def canonical_action_category(action_type: object) -> str:
     """
     category = _CATEGORY_OF.get(action_type.lower()) if isinstance(action_type, str) else None
     if category is None:
-        raise PatternKeyError(f"expected one of {', '.join(sorted(_CATEGORY_OF))}, got {_shown(action_type)}")
+        raise PatternKeyError(f"expected one of {', '.join(sorted(_CATEGORY_OF))}, got {shown(action_type)}")
     return category
 
 
@@ -54,7 +55,7 @@ def generate_canonical_pattern_key(
     for an unknown action type, and for a family or state that is neither text nor a whole number.
     """
     if module != "pm":
-        raise PatternKeyError(f"module: expected 'pm', got {_shown(module)}")
+        raise PatternKeyError(f"module: expected 'pm', got {shown(module)}")
     try:
         category = canonical_action_category(action_type)
     except PatternKeyError as error:
@@ -89,10 +90,5 @@ def _part(context: Mapping[str, Any], name: str, otherwise: str) -> str:
     ):
         return str(int(value))
     if not isinstance(value, str):
-        raise PatternKeyError(f"action_context.{name}: expected a text, got {_shown(value)}")
+        raise PatternKeyError(f"action_context.{name}: expected a text, got {shown(value)}")
     return value or otherwise
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

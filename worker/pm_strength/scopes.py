@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from .errors import PmStrengthError
-from .json_values import MAX_INTEGER, Exact, is_held, is_too_long, plain
-from .json_values import Scalar as Scalar
+from .errors import ScopeError
+from .json_values import MAX_INTEGER, Exact, Scalar, is_held, is_too_long, plain, shown
 
 MAX_DIMENSIONS = 64
 MAX_CHARACTERS = 200
@@ -25,32 +24,10 @@ SMALL_CHARACTERS = MAX_BYTES // 8
 HELD_BY_A_DOUBLE = "a number that a double holds (integers to 2^53)"
 
 # Made once: json makes one for each call with options, which costs more than reading a strand.
-_DECODER = json.JSONDecoder(parse_float=Decimal)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 
 # A value with its JSON type: 1 and 1.0 are one value, but 1, "1" and true are three.
 TypedValue = tuple[str, Scalar | Exact]
-
-
-class ScopeError(PmStrengthError, ValueError):
-    """A scope over its limits; `field` is what is over."""
-
-    def __init__(self, field: str, expected: str, got: str) -> None:
-        self.field = field
-        self.expected = expected
-        self.got = got
-        super().__init__(f"{field}: expected {expected}, got {got}")
-
-
-def parse_json(text: str) -> Any:
-    """JSON with its numbers as written: integers as int, all others as Decimal.
-
-    Raises ValueError for what is no JSON, or is nested or long beyond what can be read.
-    """
-    try:
-        return _DECODER.decode(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def is_dimension(value: object) -> bool:
@@ -129,7 +106,7 @@ def typed_scope(scope: Mapping[str, Any], path: str = "scope", held: bool = Fals
         elif is_dimension(value):
             found[key] = _, number = typed(value)
             if not isinstance(number, str) and (is_too_long(number) or (held and not is_held(number))):
-                raise ScopeError(f"{path}.{key}"[:MAX_CHARACTERS], HELD_BY_A_DOUBLE, _digits(number))
+                raise ScopeError(f"{path}.{key}"[:MAX_CHARACTERS], HELD_BY_A_DOUBLE, shown(number))
     return found
 
 
@@ -140,21 +117,14 @@ def _over(key: str, expected: str, got: str) -> ScopeError:
 def _checked_number(key: str, value: int | float | Decimal) -> int | float:
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            raise _over(key, HELD_BY_A_DOUBLE, _digits(value))
+            raise _over(key, HELD_BY_A_DOUBLE, shown(value))
         return value
     number = float(value)
     # An exponent like 1e-400 would make the exact comparison astronomically slow, and is lost anyway.
     survives = math.isfinite(number) and (number != 0 or value == 0) and Decimal(repr(number)) == value
     if not survives or (number == math.floor(number) and abs(number) > MAX_INTEGER):
-        raise _over(key, HELD_BY_A_DOUBLE, _digits(value))
+        raise _over(key, HELD_BY_A_DOUBLE, shown(value))
     return number
-
-
-def _digits(value: object) -> str:
-    # str() of an integer with thousands of digits is refused by Python, and of no use to anyone.
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a longer integer"
-    return str(value)[:60]
 
 
 def _bytes(value: Mapping[str, Any]) -> int:

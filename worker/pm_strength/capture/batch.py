@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..json_values import Row
 from .trade import BadStrand, Capture, Outcome, Strand, capture_trade, group_by_trade
-
-Row = dict[str, Any]
 
 # A close whose actions are not there yet: five tries over about an hour (contract section 1).
 NO_ACTIONS_DELAYS_SECONDS = (60, 300, 900, 2400)
@@ -28,7 +27,7 @@ class BatchPlan:
     unreadable: list[int] = field(default_factory=list)
     trade_of: dict[str, str] = field(default_factory=dict)
 
-    def bury(self, strand_id: str, code: str, reason: str) -> None:
+    def dead_letter(self, strand_id: str, code: str, reason: str) -> None:
         """Put a strand among the dead letters."""
         message = {"strand_id": strand_id}
         self.dead[strand_id] = {"strand_id": strand_id, "code": code, "reason": reason, "message": message}
@@ -44,7 +43,7 @@ def plan_batch(messages: Sequence[Row], read: Mapping[str, Any]) -> BatchPlan:
     trades, bad = group_by_trade(strands)
     faults = {fault.strand_id: fault for fault in (*unreadable, *bad)}
     for fault in faults.values():
-        plan.bury(fault.strand_id, "bad_strand", fault.reason)
+        plan.dead_letter(fault.strand_id, "bad_strand", fault.reason)
 
     known = {row["trade_id"]: row for row in read["events"]}
     trade_of = plan.trade_of = {
@@ -61,7 +60,9 @@ def plan_batch(messages: Sequence[Row], read: Mapping[str, Any]) -> BatchPlan:
         trade_id = trade_of.get(strand_id)
         if trade_id is None:
             if strand_id not in faults:
-                plan.bury(strand_id, "bad_strand", "strand_id: expected a strand with this id, found none")
+                plan.dead_letter(
+                    strand_id, "bad_strand", "strand_id: expected a strand with this id, found none"
+                )
             plan.done_ids.append(entry["msg_id"])
             continue
         if trade_id not in captures:
@@ -102,7 +103,7 @@ def _capture(
     capture = capture_trade(trade_id, closes, actions, outcome, captured)
     plan.events.extend(event.to_row() for event in capture.events)
     for fault in capture.bad:
-        plan.bury(fault.strand_id, "bad_strand", fault.reason)
+        plan.dead_letter(fault.strand_id, "bad_strand", fault.reason)
     return capture
 
 
@@ -128,5 +129,5 @@ def _settle(plan: BatchPlan, msg_id: int, message: Row, capture: Capture, has_ev
             }
         )
         return
-    plan.bury(strand_id, "no_actions", "no_actions: the trade has no action that can be learned from")
+    plan.dead_letter(strand_id, "no_actions", "no_actions: the trade has no action that can be learned from")
     plan.done_ids.append(msg_id)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ..errors import PatternKeyError, PmStrengthError
+from ..errors import JsonError, PatternKeyError, ScopeError, StrandError
+from ..json_values import Row, Scalar, parse_json, shown
 from ..patterns import CATEGORIES, canonical_action_category
-from ..scopes import SMALL_CHARACTERS, Scalar, ScopeError, checked_scope, parse_json
+from ..scopes import SMALL_CHARACTERS, checked_scope
+from ..settings import DEFAULT_MODULE
 
 MAX_ID_CHARACTERS = 500
 MAX_PATTERN_KEY_CHARACTERS = 500
-# Of the fields that capture needs; the rest of a content may be as long as it likes.
-MAX_NEEDED_BYTES = 2**20
 
 _UUID = re.compile(r"[0-9a-f]{32}")
 
@@ -43,40 +42,32 @@ class Strand:
     trade_id: str | None
     created_at: str | None
     content: Any
-    characters: int = sys.maxsize
-    module: str = "pm"
+    characters: float = math.inf
+    module: str = DEFAULT_MODULE
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Strand | BadStrand:
-        """A strand whose content is still JSON text; null where that was over `MAX_NEEDED_BYTES`."""
+        """A strand whose content is still JSON text; the database gives None where too much is needed."""
         if len(row["id"]) > MAX_ID_CHARACTERS:
             reason = f"id: expected at most {MAX_ID_CHARACTERS} characters, got {len(row['id'])}"
             return BadStrand(row["id"], reason)
         text = row["content"]
-        # a character takes at most 4 bytes
-        if text is None or (len(text) > MAX_NEEDED_BYTES // 4 and len(text.encode()) > MAX_NEEDED_BYTES):
+        if text is None:
             reason = "content: expected at most 1 MB of trade_summary, entry_context and scope"
             return BadStrand(row["id"], reason)
         try:
             content = parse_json(text)
-        except ValueError as error:
+        except JsonError as error:
             return BadStrand(row["id"], f"content: expected JSON that can be read, got {error}"[:300])
-        return cls(
-            row["id"],
-            row["kind"],
-            row["trade_id"],
-            row["created_at"],
-            content,
-            len(text),
-            row.get("module") or "pm",
-        )
+        module = row.get("module") or DEFAULT_MODULE
+        return cls(row["id"], row["kind"], row["trade_id"], row["created_at"], content, len(text), module)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a trade ended: rr in R, pnl_usd in USD, rpnl_pct in percent, `timestamp` in UTC.
 
-    `closed_by` is the closing strand that says so.
+    `closed_by` is the closing strand that says so, `module` the one that wrote it.
     """
 
     rr: float
@@ -86,9 +77,9 @@ class Outcome:
     reached_s3: bool | None
     timestamp: str
     closed_by: str | None
-    module: str = "pm"
+    module: str = DEFAULT_MODULE
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Row:
         """The columns of `pattern_trade_events` that say how the trade ended."""
         # written out: `asdict` copies deeply, which took a third of the time of capture
         return {
@@ -114,7 +105,7 @@ class TradeEvent:
     scope: dict[str, Scalar]
     outcome: Outcome
 
-    def to_row(self) -> dict[str, Any]:
+    def to_row(self) -> Row:
         """The row as JSON-compatible values."""
         return {
             "strand_id": self.strand_id,
@@ -135,21 +126,16 @@ class Capture:
     outcome: Outcome | None
 
 
-class _BadFieldError(PmStrengthError):
-    def __init__(self, field: str, expected: str, got: Any) -> None:
-        super().__init__(f"{field}: expected {expected}, got {_shown(got)}")
-
-
 def strand_trade(strand: Strand) -> str:
-    """The trade of a strand as a canonical uuid; raises an error that names the field at fault."""
+    """The trade of a strand as a canonical uuid; raises `StrandError` naming the field at fault."""
     content = strand.content if isinstance(strand.content, dict) else {}
     given = content.get("trade_id")
     column = _uuid("trade_id", strand.trade_id)
     inner = column if given == strand.trade_id else _uuid("content.trade_id", given)
     if column is None and inner is None:
-        raise _BadFieldError("trade_id", "a uuid here or in content.trade_id", None)
+        raise _bad("trade_id", "a uuid here or in content.trade_id", None)
     if column is not None and inner is not None and column != inner:
-        raise _BadFieldError("trade_id", f"the same uuid as content.trade_id ({inner})", column)
+        raise _bad("trade_id", f"the same uuid as content.trade_id ({inner})", column)
     return column or inner or ""
 
 
@@ -162,7 +148,7 @@ def group_by_trade(
     for strand in strands:
         try:
             trade_id = strand_trade(strand)
-        except _BadFieldError as error:
+        except StrandError as error:
             bad.append(BadStrand(strand.id, str(error)))
             continue
         closes, actions = trades.setdefault(trade_id, ([], []))
@@ -187,7 +173,7 @@ def capture_trade(
     for strand in closes:
         try:
             valid[strand.id] = read_close(strand)
-        except _BadFieldError as error:
+        except StrandError as error:
             bad.append(BadStrand(strand.id, str(error)))
     first = next(iter(valid.values()), None)
     outcome, context = first if first is not None else (None, {})
@@ -206,7 +192,7 @@ def capture_trade(
         try:
             small = action.characters + close_characters <= SMALL_CHARACTERS
             event = _event(trade_id, action, outcome, context, small)
-        except (_BadFieldError, ScopeError) as error:
+        except (StrandError, ScopeError) as error:
             bad.append(BadStrand(action.id, str(error)))
         else:
             if event is not None:
@@ -215,14 +201,17 @@ def capture_trade(
 
 
 def read_close(strand: Strand) -> tuple[Outcome, dict[str, Any]]:
-    """The outcome and the entry context that a closing strand states."""
+    """The outcome and the entry context that a closing strand states.
+
+    Raises `StrandError` naming the field at fault.
+    """
     content = _object("content", strand.content)
     summary = _object("content.trade_summary", content.get("trade_summary"))
     context = content.get("entry_context")
     path = "content.trade_summary."
     rr = _number(path + "rr", summary.get("rr"))
     if rr is None:
-        raise _BadFieldError(path + "rr", "a finite number", None)
+        raise _bad(path + "rr", "a finite number", None)
     exit_timestamp = summary.get("exit_timestamp")
     timestamp = (
         _timestamp("created_at", strand.created_at)
@@ -250,17 +239,21 @@ def _event(
     if pattern_key is None or category is None:
         return None
     if not isinstance(pattern_key, str) or not 0 < len(pattern_key) <= MAX_PATTERN_KEY_CHARACTERS:
-        raise _BadFieldError(
+        raise _bad(
             "content.pattern_key", f"a string of 1 to {MAX_PATTERN_KEY_CHARACTERS} characters", pattern_key
         )
     try:
         category = canonical_action_category(category)
     except PatternKeyError:
         expected = f"{', '.join(CATEGORIES)} or an alias of one"
-        raise _BadFieldError("content.action_category", expected, category) from None
+        raise _bad("content.action_category", expected, category) from None
     scope = content.get("scope")
     own = {} if scope is None else _object("content.scope", scope)
     return TradeEvent(action.id, trade_id, pattern_key, category, checked_scope(own, context, small), outcome)
+
+
+def _bad(field: str, expected: str, got: Any) -> StrandError:
+    return StrandError(field, expected, shown(got))
 
 
 def _uuid(field: str, value: Any) -> str | None:
@@ -270,12 +263,12 @@ def _uuid(field: str, value: Any) -> str | None:
         digits = value.replace("-", "").lower()
         if _UUID.fullmatch(digits):
             return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-    raise _BadFieldError(field, "a uuid", value)
+    raise _bad(field, "a uuid", value)
 
 
 def _object(field: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise _BadFieldError(field, "an object", value)
+        raise _bad(field, "an object", value)
     return value
 
 
@@ -287,16 +280,16 @@ def _number(field: str, value: Any) -> float | None:
             number = float(value)
         except OverflowError:
             number = math.inf
-        # 1e-400 is no 0
+        # a double holds 1e-400 as 0, which would be another outcome
         if math.isfinite(number) and (number != 0 or value == 0):
             return number
-    raise _BadFieldError(field, "a finite number", value)
+    raise _bad(field, "a finite number", value)
 
 
 def _boolean(field: str, value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
-    raise _BadFieldError(field, "true, false or null", value)
+    raise _bad(field, "true, false or null", value)
 
 
 def _timestamp(field: str, value: Any) -> str:
@@ -308,21 +301,4 @@ def _timestamp(field: str, value: Any) -> str:
             return moment.astimezone(UTC).isoformat()
         except (ValueError, OverflowError):
             pass
-    raise _BadFieldError(field, "an ISO 8601 time", value)
-
-
-def _shown(value: Any) -> str:
-    """A value as an error shows it: short, and its type where the value would be long."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"the text {value[:60]!r}"
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a number beyond a double"
-    return str(value)[:60]
+    raise _bad(field, "an ISO 8601 time", value)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
@@ -36,8 +36,6 @@ DIRECTORY = Path(".pm-strength-demo")
 SHOWN = 5
 MATCHES_SHOWN = 8
 SIZE_FRAC = 0.35
-
-Row = dict[str, Any]
 
 
 def demo(
@@ -154,7 +152,9 @@ def _show_size(store: Store) -> None:
     action["size_frac"] = SIZE_FRAC
     category = action["action_category"]
     answer = store.resolve(action["pattern_key"], category, action["scope"], MATCHES_SHOWN)
-    resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
+    resolution = Resolution(
+        answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer["strategy"]
+    )
     sized = apply_strength(action, resolution)
     out.print("\n[bold]One sizing decision[/bold]")
     out.print(f"{category}, {short_pattern(action['pattern_key'])}, in the scope", markup=False)

@@ -13,6 +13,7 @@ from ..files.events import read_events
 from ..files.lessons import check_lessons_path, write_json, write_lessons
 from ..mining import mine_lessons
 from ..project.store import Store
+from ..service import machine
 from ..service import runs as learning
 from ..settings import DEFAULT_MODULE, LearningSettings
 from .arguments import ModuleOption, parse_change, parse_value
@@ -149,7 +150,13 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
         steps = Steps(bars)
         steps("reading events", 0.0)
         events = read_events(events_path, settings.outcome)
-        lessons = mine_lessons(events, settings, progress=lambda share: steps("mining", share))
+        lessons = mine_lessons(
+            events,
+            settings,
+            progress=lambda share: steps("mining", share),
+            threads=machine.cores(),
+            memory=machine.free_bytes,
+        )
         steps.finish()
     if lessons_path is not None:
         write_lessons(lessons, lessons_path)

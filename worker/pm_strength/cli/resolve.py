@@ -65,7 +65,9 @@ def resolve(
             # the answer holds the heaviest overrides, and the most specific one may be lighter
             answer = store.resolve(key, category, context, None, module)
     if size_frac is not None:
-        resolution = Resolution(answer["multiplier"], answer["reason"], run_id=answer["run_id"])
+        resolution = Resolution(
+            answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer.get("strategy")
+        )
         sized = apply_strength(
             {"action_category": category, "size_frac": size_frac}, resolution, exposure_skew
         )

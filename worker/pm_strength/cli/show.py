@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ..json_values import Row
 from ..patterns import CATEGORIES
 from ..runtime.sizing import SIZED_CATEGORIES
 from ..settings import DEFAULT_MODULE
@@ -26,7 +27,6 @@ from .output import (
 )
 from .target import ProjectDirectory, open_store
 
-Row = dict[str, Any]
 UNSIZED_CATEGORIES = tuple(category for category in CATEGORIES if category not in SIZED_CATEGORIES)
 TABLE_ROWS = 20
 

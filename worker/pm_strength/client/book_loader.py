@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..errors import TransientStoreError
-from ..project.store import Row, Store
+from ..errors import ReplacedSetError, TransientStoreError
+from ..json_values import Row
+from ..project.store import Store
 from ..runtime.book import OverrideBook
-from ..settings import LearningSettings
+from ..settings import DEFAULT_MODULE, LearningSettings
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +70,11 @@ class LoadedBook:
 
 
 class BookLoader:
-    """Loads books from a project; `connect` is called for the first."""
+    """Loads the books of a module from the project that `connect` opens."""
 
-    def __init__(self, connect: Callable[[], Store]) -> None:
+    def __init__(self, connect: Callable[[], Store], module: str = DEFAULT_MODULE) -> None:
         self._store = connect()
+        self._module = module
 
     def close(self) -> None:
         """Close the connections."""
@@ -85,7 +87,7 @@ class BookLoader:
         """
         clock = before.clock if before is not None else DatabaseClock()
         sent = time.monotonic()
-        newest = self._store.override_page(page_size=0)
+        newest = self._store.override_page(page_size=0, module=self._module)
         clock.set(newest.get("now"), sent)
         if before is not None and before.version == _version(newest):
             return replace(before, refreshed=time.monotonic())
@@ -99,8 +101,8 @@ class BookLoader:
                     as_of=materialized_at(newest["as_of"]),
                     clock=clock.now,
                 )
-            except _GoneError:
-                newest = self._store.override_page(page_size=0)
+            except ReplacedSetError:
+                newest = self._store.override_page(page_size=0, module=self._module)
             else:
                 return LoadedBook(book, _version(newest), clock, time.monotonic())
         raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
@@ -113,9 +115,9 @@ class BookLoader:
                 raise TransientStoreError("The overrides: closed while they were read.")
             if time.monotonic() > until:
                 raise TransientStoreError(f"The overrides were not read within {LOAD_SECONDS:.0f} s.")
-            page = self._store.override_page(set_id, after, size)
+            page = self._store.override_page(set_id, after, size, self._module)
             if page["gone"]:
-                raise _GoneError
+                raise ReplacedSetError("The overrides were replaced while they were read.")
             rows = page["overrides"]
             if not rows:
                 return
@@ -132,10 +134,6 @@ class BookLoader:
             yield from rows
             # where rows are so long that fewer came, more are asked for step by step
             size = min(PAGE, 2 * len(rows))
-
-
-class _GoneError(Exception):
-    """The set was replaced twice while it was read."""
 
 
 def materialized_at(text: object) -> datetime | None:

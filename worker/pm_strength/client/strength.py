@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from ..errors import SettingsError
-from ..json_values import finite
+from ..json_values import finite, is_storable
 from ..project.api import Api, import_client
 from ..project.connection import Connection
 from ..project.store import Store
 from ..runtime.resolution import Resolution
+from ..settings import DEFAULT_MODULE
 from .book_loader import BookLoader, LoadedBook
 from .refresher import Refresher
 
@@ -24,14 +25,16 @@ TRY_SECONDS = 20.0
 # Reading an answer holds up all threads of the bot: the worst JSON of this length does so for a tenth of
 # a second. A page (`book_loader.PAGE`) has less than half of it.
 MAX_ANSWER_BYTES = 2**20
+MAX_MODULE_CHARACTERS = 100
 
 
 class StrengthClient:
     """Resolves multipliers from a book in memory, refreshed in the background.
 
-    `key` is a project's secret key (`sb_secret_...`, or the legacy service_role key). The constructor
-    raises `ConnectionSettingsError` for an address or a key that cannot be one, and `SettingsError` for
-    a number of seconds that is not one; nothing else here raises into a trading loop.
+    `key` is a project's secret key (`sb_secret_...`, or the legacy service_role key), `module` whose
+    overrides are asked for. The constructor raises `ConnectionSettingsError` for an address or a key
+    that cannot be one, and `SettingsError` for a module or a number of seconds that is not one; nothing
+    else here raises into a trading loop.
 
     No call waits longer than `deadline_seconds`, whatever the network does. While there is no book, the
     answer is 1.0 with reason `unavailable`, and loading goes on in the background: only the calls
@@ -48,6 +51,7 @@ class StrengthClient:
         refresh_seconds: float = 60.0,
         max_age_seconds: float = 6 * 3600.0,
         deadline_seconds: float = 2.0,
+        module: str = DEFAULT_MODULE,
         connect: Callable[[], Store] | None = None,
     ) -> None:
         redact: Callable[[str], str] = str
@@ -57,7 +61,7 @@ class StrengthClient:
             import_client()
         self._max_age_seconds = _seconds("max_age_seconds", max_age_seconds)
         self._refresher: Refresher[LoadedBook] = Refresher(
-            partial(BookLoader, connect),
+            partial(BookLoader, connect, _checked_module(module)),
             _seconds("refresh_seconds", refresh_seconds),
             _seconds("deadline_seconds", deadline_seconds),
             redact,
@@ -108,6 +112,12 @@ class StrengthClient:
 
 def _connect(connection: Connection) -> Store:
     return Store(Api(connection, tries=2, try_seconds=TRY_SECONDS, max_answer_bytes=MAX_ANSWER_BYTES))
+
+
+def _checked_module(given: object) -> str:
+    if not isinstance(given, str) or not 0 < len(given) <= MAX_MODULE_CHARACTERS or not is_storable(given):
+        raise SettingsError("module", f"a string of 1 to {MAX_MODULE_CHARACTERS} characters", given)
+    return given
 
 
 def _seconds(name: str, given: float) -> float:

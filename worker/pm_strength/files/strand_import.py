@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import PermanentStoreError
+from ..json_values import Row
 from ..project.retry import UNKNOWN_COLUMN_CODE
-from .strand_lines import BadLine, Row, StrandLine, parse_line
+from .strand_lines import BadLine, StrandLine, parse_line
 
 # An answer has at most 1,000 rows, and an insert must take much less than 8 s.
 PAGE_ROWS = 500

@@ -10,9 +10,9 @@ import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-Row = dict[str, Any]
+from ..errors import LineError
+from ..json_values import Row
 
 # More levels than any strand has, and far fewer than json and Postgres can read.
 MAX_DEPTH = 200
@@ -45,13 +45,6 @@ class StrandLine:
     size: int
 
 
-class _BadFieldError(ValueError):
-    def __init__(self, field: str, problem: str) -> None:
-        self.field = field
-        self.problem = problem
-        super().__init__(f"{field}: {problem}")
-
-
 class _NoJson:
     """Stands for `NaN`, `Infinity` or `-Infinity`, so that the error can name the field."""
 
@@ -66,7 +59,7 @@ def parse_line(number: int, line: bytes) -> StrandLine | BadLine | None:
     """
     try:
         row = _row(line)
-    except _BadFieldError as error:
+    except LineError as error:
         return BadLine(number, error.field, error.problem)
     return None if row is None else StrandLine(number, row, len(line))
 
@@ -75,35 +68,35 @@ def _row(line: bytes) -> Row | None:
     try:
         text = line.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise _BadFieldError("line", f"not UTF-8 at byte {error.start + 1}") from None
+        raise LineError("line", f"not UTF-8 at byte {error.start + 1}") from None
     if not text:
         return None
     try:
         value = json.loads(text, parse_constant=_NoJson)
     except json.JSONDecodeError as error:
-        raise _BadFieldError("line", f"not JSON: {error.msg} at character {error.pos + 1}") from None
+        raise LineError("line", f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except ValueError:
-        raise _BadFieldError("line", "a number has too many digits") from None
+        raise LineError("line", "a number has too many digits") from None
     except RecursionError:
-        raise _BadFieldError("line", f"nested deeper than {MAX_DEPTH} levels") from None
+        raise LineError("line", f"nested deeper than {MAX_DEPTH} levels") from None
     if not isinstance(value, dict):
-        raise _BadFieldError("line", f"expected a JSON object, got {_kind(value)}")
+        raise LineError("line", f"expected a JSON object, got {_kind(value)}")
     return _checked(value)
 
 
 def _checked(value: Row) -> Row:
     for name in _REQUIRED:
         if name not in value:
-            raise _BadFieldError(name, "missing")
+            raise LineError(name, "missing")
     _check_id(value["id"])
     for name in ("module", "kind"):
         if not isinstance(value[name], str) or not value[name]:
-            raise _BadFieldError(name, f"expected a non-empty string, got {_kind(value[name])}")
+            raise LineError(name, f"expected a non-empty string, got {_kind(value[name])}")
     if not isinstance(value["content"], dict):
-        raise _BadFieldError("content", f"expected a JSON object, got {_kind(value['content'])}")
+        raise LineError("content", f"expected a JSON object, got {_kind(value['content'])}")
     for name in _OPTIONAL:
         if not isinstance(value.get(name), str | None):
-            raise _BadFieldError(name, f"expected a string or null, got {_kind(value[name])}")
+            raise LineError(name, f"expected a string or null, got {_kind(value[name])}")
     for name, item in value.items():
         _check_storable(name, item)
     # an ad_strands of the user's own may have more columns, which only the server knows
@@ -115,11 +108,11 @@ def _checked(value: Row) -> Row:
 def _check_id(value: object) -> None:
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > MAX_BIGINT:
-            raise _BadFieldError("id", "the integer is larger than a bigint")
+            raise LineError("id", "the integer is larger than a bigint")
     elif not isinstance(value, str) or not value:
-        raise _BadFieldError("id", f"expected a non-empty string or an integer, got {_kind(value)}")
+        raise LineError("id", f"expected a non-empty string or an integer, got {_kind(value)}")
     elif len(value) > MAX_ID_CHARACTERS:
-        raise _BadFieldError("id", f"longer than {MAX_ID_CHARACTERS} characters")
+        raise LineError("id", f"longer than {MAX_ID_CHARACTERS} characters")
 
 
 def _utc(value: object) -> str | None:
@@ -132,7 +125,7 @@ def _utc(value: object) -> str | None:
         except (ValueError, OverflowError):
             pass
     shown = _shown(value) if isinstance(value, str) else _kind(value)
-    raise _BadFieldError("created_at", f"expected an ISO 8601 time, got {shown}")
+    raise LineError("created_at", f"expected an ISO 8601 time, got {shown}")
 
 
 def _check_storable(field: str, value: object) -> None:
@@ -141,7 +134,7 @@ def _check_storable(field: str, value: object) -> None:
     while pending:
         path, item, depth = pending.pop()
         if depth > MAX_DEPTH:
-            raise _BadFieldError(field, f"nested deeper than {MAX_DEPTH} levels")
+            raise LineError(field, f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(item, dict):
             for key, inner in item.items():
                 _check_text(path, key, "a key ")
@@ -151,18 +144,18 @@ def _check_storable(field: str, value: object) -> None:
         elif isinstance(item, str):
             _check_text(path, item, "")
         elif isinstance(item, _NoJson):
-            raise _BadFieldError(_shown(path), f"{item.literal} is not JSON")
+            raise LineError(_shown(path), f"{item.literal} is not JSON")
         elif isinstance(item, float) and not math.isfinite(item):
-            raise _BadFieldError(_shown(path), "the number is too large")
+            raise LineError(_shown(path), "the number is too large")
 
 
 def _check_text(path: str, text: str, what: str) -> None:
     if "\x00" in text:
-        raise _BadFieldError(_shown(path), f"{what}holds \\u0000, which Postgres cannot store")
+        raise LineError(_shown(path), f"{what}holds \\u0000, which Postgres cannot store")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise _BadFieldError(_shown(path), f"{what}holds half of a surrogate pair") from None
+        raise LineError(_shown(path), f"{what}holds half of a surrogate pair") from None
 
 
 def _kind(value: object) -> str:

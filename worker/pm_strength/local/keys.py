@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..errors import JsonError
+
 # In 2036, as for the keys that the Supabase CLI makes: on a local stack keys need not expire.
 EXPIRES = 2_085_000_000
 # Of older stacks, which had no password of their own; `up` gives them one.
@@ -76,7 +78,7 @@ def verification_keys(jwt_secret: str, jwks: str | None) -> str:
         return jwt_secret
     given = json.loads(jwks)
     if not isinstance(given, dict) or not isinstance(given.get("keys"), list):
-        raise ValueError("not an object with a list of keys")
+        raise JsonError("expected an object with a list of keys")
     own = {"kty": "oct", "alg": "HS256", "k": _segment(jwt_secret.encode())}
     return json.dumps({"keys": [own, *given["keys"]]})
 

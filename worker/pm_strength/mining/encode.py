@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..json_values import plain
-from ..scopes import Scalar, is_dimension, typed
+from ..errors import EventsError
+from ..json_values import Scalar, plain, shown
+from ..scopes import is_dimension, typed
 from ..settings import OUTCOME_COLUMNS, LearningSettings
 
 IntArray = npt.NDArray[np.int64]
@@ -61,21 +62,20 @@ class CodedEvents:
 def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEvents:
     """Code the events that have a finite outcome.
 
-    `baseline` is the mean outcome over these events, 0 if there is none. Raises ValueError naming
-    a column that is missing.
+    `baseline` is the mean outcome over these events, 0 if there is none. Raises `EventsError` naming
+    a column that is missing or holds something else.
     """
     outcome_column = OUTCOME_COLUMNS[settings.outcome]
     for column in (*_REQUIRED, outcome_column):
         if column not in events.columns:
-            raise ValueError(
-                f"events: expected a column {column!r}, got {', '.join(map(str, events.columns))}"
-            )
+            there = ", ".join(map(str, events.columns))
+            raise EventsError(f"events: expected a column {column!r}, got {there}: add it to the table.")
 
-    y = pd.to_numeric(events[outcome_column]).to_numpy(dtype=np.float64, na_value=np.nan)
+    y = _numbers(events[outcome_column])
     if settings.outcome == "roi":
         y = y / 100.0
     finite = np.isfinite(y)
-    kept = events[finite]
+    kept: Any = events[finite]
     y = y[finite]
     baseline = _mean(y)
     trade = pd.factorize(kept["trade_id"])[0].astype(np.int64)
@@ -183,9 +183,18 @@ def _plain(value: object) -> Scalar | None:
     return float(held) if isinstance(held, Decimal | Fraction) else held
 
 
+def _numbers(column: pd.Series[Any]) -> FloatArray:
+    try:
+        return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise EventsError(f"events: expected numbers in the column {column.name!r}: {error}.") from None
+
+
 def _microseconds(timestamps: pd.Series[Any]) -> IntArray:
     """Microseconds since 1970, exact for every year that a timestamp can have."""
     if isinstance(timestamps.dtype, np.dtype | pd.DatetimeTZDtype) and timestamps.dtype.kind == "M":
+        if timestamps.hasnans:
+            raise EventsError("events: timestamp: expected a time in every row, got one without.")
         aware = timestamps.dt.tz_localize("UTC") if timestamps.dt.tz is None else timestamps
         microseconds: IntArray = aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
         return microseconds
@@ -193,7 +202,11 @@ def _microseconds(timestamps: pd.Series[Any]) -> IntArray:
 
 
 def _moment(value: Any) -> int:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    try:
+        is_moment = isinstance(value, datetime) and value is not pd.NaT
+        moment = value if is_moment else datetime.fromisoformat(str(value))
+    except ValueError:
+        raise EventsError(f"events: timestamp: expected an ISO 8601 time, got {shown(value)}.") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     difference = moment - _EPOCH

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +16,7 @@ from .cube.iceberg import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
 from .encode import MISSING, CodedEvents, encode_events
-from .memory import available_bytes, slice_bytes
+from .memory import slice_bytes
 from .scope_array import ScopeArray
 
 _STATS = (
@@ -48,8 +47,8 @@ def mine_lessons(
     settings: LearningSettings | None = None,
     *,
     progress: Callable[[float], None] = lambda share: None,
-    threads: int | None = None,
-    memory_bytes: int | None = None,
+    threads: int = 1,
+    memory: Callable[[], int] | None = None,
 ) -> pd.DataFrame:
     """All lessons of the events: contract section 2, every slice with `n_min` distinct trades.
 
@@ -59,30 +58,28 @@ def mine_lessons(
 
     The result has a row for each lesson, in an order that depends on the values alone: the columns
     of `COLUMNS`, NaN where a statistic is undefined. Scopes are held as codes; a dict is made where
-    a row is looked at. `threads` is how many share the work (all cores without it); `progress` is
-    told the share that is done some 20 times a second, and may raise to end the run. `memory_bytes`
-    is what the result may take on its way (what the machine has free without it). The attrs are
-    `baseline` (None without events), `events` and `trades` (with a finite outcome) and `warning`
-    (text or None).
+    a row is looked at. `threads` is how many share the work. `progress` is told the share that is
+    done some 20 times a second, and may raise to end the run. `memory` is asked once, when the events
+    are read, how many bytes the result may take on its way; without it there is no such limit. The
+    attrs are `baseline` (None without events), `events` and `trades` (with a finite outcome) and
+    `warning` (text or None).
 
-    Raises ValueError naming a missing column, and `LessonLimitError` over `settings.max_lessons` or
-    over the memory, as soon as so many are found.
+    Raises `EventsError` naming a column that is missing or holds something else, and `LessonLimitError`
+    over `settings.max_lessons` or over the memory, as soon as so many are found.
     """
     settings = settings if settings is not None else LearningSettings()
-    threads = threads if threads is not None else os.cpu_count() or 1
     progress(0.0)
     coded = encode_events(events, settings)
-    room = (memory_bytes if memory_bytes is not None else available_bytes()) // slice_bytes(coded.groups)
-    most = min(settings.max_lessons, room)
+    limit = settings.max_lessons
+    if memory is not None:
+        limit = min(limit, memory() // slice_bytes(coded.groups))
     cube = iceberg_cube(
-        coded.groups, settings.n_min, settings.max_dims, most=most, threads=threads, watch=progress
+        coded.groups, settings.n_min, settings.max_dims, max_slices=limit, threads=threads, watch=progress
     )
     count = sum(len(slices.n) for slices in cube)
-    if count > most:
-        limit = f"{most:,} lessons, which is what the memory holds."
-        if most == settings.max_lessons:
-            limit = f"{most:,} lessons (max_lessons)."
-        raise LessonLimitError(f"More than {limit} {_levers(coded, cube, settings, most)}")
+    if count > limit:
+        why = " (max_lessons)." if limit == settings.max_lessons else ", which is what the memory holds."
+        raise LessonLimitError(f"More than {limit:,} lessons{why} {_levers(coded, cube, settings, limit)}")
     lessons = _frame(coded, cube, settings)
     lessons.attrs = {
         "baseline": coded.baseline if coded.events else None,
@@ -181,20 +178,20 @@ def _warning(
     count: int, coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings
 ) -> str | None:
     """What to say from half of the limit on."""
-    most = settings.max_lessons
-    if count * 2 < most:
+    limit = settings.max_lessons
+    if count * 2 < limit:
         return None
-    return f"{count:,} lessons, of at most {most:,} (max_lessons). {_levers(coded, cube, settings, most)}"
+    return f"{count:,} lessons, of at most {limit:,} (max_lessons). {_levers(coded, cube, settings, limit)}"
 
 
-def _levers(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, most: int) -> str:
+def _levers(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, limit: int) -> str:
     """What brings the number down, and the dimensions that are in most lessons."""
     text = "Raise n_min, lower max_dims, list fewer scope_dims, or raise max_lessons."
     which = "Dimensions in most lessons"
-    if sum(len(slices.n) for slices in cube) > most:
+    if sum(len(slices.n) for slices in cube) > limit:
         # a walk that was ended saw the first dimensions alone: count the pairs, which are few
-        pairs = iceberg_cube(coded.groups, settings.n_min, min(settings.max_dims or 2, 2), most=most)
-        if sum(len(slices.n) for slices in pairs) <= most:
+        pairs = iceberg_cube(coded.groups, settings.n_min, min(settings.max_dims or 2, 2), max_slices=limit)
+        if sum(len(slices.n) for slices in pairs) <= limit:
             cube, which = pairs, "Dimensions in most lessons of at most two"
     counts: Counter[str] = Counter()
     for group, slices in zip(coded.groups, cube, strict=True):

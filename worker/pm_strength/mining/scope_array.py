@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, register_extension_dtype, take
 
-from ..scopes import Scalar
+from ..json_values import Scalar
 from .encode import MISSING, CodeArray, IntArray
 
 Scope = dict[str, Scalar]

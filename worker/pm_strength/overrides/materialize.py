@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..settings import LearningSettings
-from .bounds import LEAST_CONFIDENCE, LEAST_MULTIPLIER, MOST_MULTIPLIER
+from .bounds import MAX_MULTIPLIER, MIN_CONFIDENCE, MIN_MULTIPLIER
 
 COLUMNS = (
     "pattern_key",
@@ -34,7 +34,7 @@ def materialize_overrides(lessons: pd.DataFrame, settings: LearningSettings | No
         chosen &= lessons["status"] == "active"
     found = lessons[chosen]
     multiplier = (1.0 + found["edge_raw"].astype(float)).clip(
-        settings.multiplier_min, min(settings.multiplier_max, MOST_MULTIPLIER)
+        settings.multiplier_min, min(settings.multiplier_max, MAX_MULTIPLIER)
     )
     confidence = found["support_score"].astype(float) * found["reliability_score"].astype(float)
     overrides = pd.DataFrame(
@@ -42,8 +42,8 @@ def materialize_overrides(lessons: pd.DataFrame, settings: LearningSettings | No
             "pattern_key": found["pattern_key"],
             "action_category": found["action_category"],
             "scope_subset": found["scope_subset"],
-            "multiplier": multiplier.where(multiplier >= LEAST_MULTIPLIER, 0.0),
-            "confidence_score": confidence.where(confidence >= LEAST_CONFIDENCE, 0.0),
+            "multiplier": multiplier.where(multiplier >= MIN_MULTIPLIER, 0.0),
+            "confidence_score": confidence.where(confidence >= MIN_CONFIDENCE, 0.0),
             "decay_state": found["decay_state"],
         },
         columns=list(COLUMNS),

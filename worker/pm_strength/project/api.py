@@ -13,7 +13,15 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import ValidationError
 
-from ..errors import PermanentStoreError, StoreError, TooMuchError, TransientStoreError
+from ..errors import (
+    NotJsonError,
+    PermanentStoreError,
+    RedirectError,
+    RefusedError,
+    StoreError,
+    TooMuchError,
+    TransientStoreError,
+)
 from .connection import Connection
 from .retry import classify, delay_seconds
 
@@ -25,27 +33,6 @@ TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 TRY_SECONDS = 30.0
 
 T = TypeVar("T")
-
-
-class _RefusedError(Exception):
-    """An answer with an error status; raised before supabase-py drops its status and headers."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.status = response.status_code
-        self.retry_after = _seconds(response.headers.get("Retry-After"))
-        try:
-            body = response.json()
-        except (ValueError, RecursionError):
-            # the body was cut, but its start still has the code that says whether to try again
-            code = re.match(rb'\{"code":"(\w{5,8})",', response.content)
-            body = {"code": code[1].decode()} if code else None
-        fields = body if isinstance(body, dict) else {}
-        # PostgREST leaves both empty when its connection to Postgres broke
-        self.code = fields.get("code") if isinstance(fields.get("code"), str) and fields["code"] else None
-        parts = [fields.get(name) for name in ("message", "details", "hint")]
-        self.message = " ".join(part.rstrip(".") + "." for part in parts if isinstance(part, str) and part)
-        if not self.message:
-            self.message = f"The API answered {response.status_code} without an explanation."
 
 
 def import_client() -> None:
@@ -83,10 +70,10 @@ class Api:
         from .transport import MAX_ANSWER_BYTES, Deadline, Transport
 
         self._deadline = Deadline()
-        most = max_answer_bytes if max_answer_bytes is not None else MAX_ANSWER_BYTES
+        max_bytes = max_answer_bytes if max_answer_bytes is not None else MAX_ANSWER_BYTES
         self._http = httpx.Client(
             timeout=TIMEOUT,
-            transport=Transport(connection.url, self._deadline, most),
+            transport=Transport(connection.url, self._deadline, max_bytes),
             event_hooks={"response": [_refuse]},
             follow_redirects=False,
         )
@@ -145,36 +132,46 @@ class Api:
             attempt += 1
 
 
-class _NotJsonError(Exception):
-    """A good status without good JSON: a page of HTML from a proxy, or JSON that was cut."""
+def _refused(response: httpx.Response) -> RefusedError:
+    try:
+        body = response.json()
+    except (ValueError, RecursionError):
+        # the body was cut, but its start still has the code that says whether to try again
+        code = re.match(rb'\{"code":"(\w{5,8})",', response.content)
+        body = {"code": code[1].decode()} if code else None
+    fields = body if isinstance(body, dict) else {}
+    # PostgREST leaves both empty when its connection to Postgres broke
+    code = fields.get("code") if isinstance(fields.get("code"), str) and fields["code"] else None
+    parts = [fields.get(name) for name in ("message", "details", "hint")]
+    message = " ".join(part.rstrip(".") + "." for part in parts if isinstance(part, str) and part)
+    if not message:
+        message = f"The API answered {response.status_code} without an explanation."
+    return RefusedError(response.status_code, code, message, _seconds(response.headers.get("Retry-After")))
 
 
-class _RedirectError(Exception):
-    """A redirect, with the address to set instead, if the answer names one."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.status = response.status_code
-        self.target = None
-        try:
-            target = response.url.join(response.headers["Location"])
-        except (KeyError, ValueError, httpx.InvalidURL):
-            return
-        if target.scheme in ("http", "https") and target.host:
-            # the address only: the rest of a Location may quote the request
-            port = f":{target.port}" if target.port is not None else ""
-            host = f"[{target.host}]" if ":" in target.host else target.host
-            self.target = f"{target.scheme}://{host}{port}"
+def _target(response: httpx.Response) -> str | None:
+    """The address that an answer redirects to; None if it does not say."""
+    try:
+        target = response.url.join(response.headers["Location"])
+    except (KeyError, ValueError, httpx.InvalidURL):
+        return None
+    if target.scheme not in ("http", "https") or not target.host:
+        return None
+    # the address only: the rest of a Location may quote the request
+    port = f":{target.port}" if target.port is not None else ""
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{target.scheme}://{host}{port}"
 
 
 def _refuse(response: httpx.Response) -> None:
     if 300 <= response.status_code < 400:
-        raise _RedirectError(response)
+        raise RedirectError(response.status_code, _target(response))
     if response.status_code >= 400:
         response.read()
-        raise _RefusedError(response)
+        raise _refused(response)
     is_json = "json" in response.headers.get("Content-Type", "")
     if response.status_code == 200 and not is_json:
-        raise _NotJsonError
+        raise NotJsonError("not JSON")
     if is_json:
         # supabase-py would return a cut body as text, and an empty one as no rows, so that part of a page
         # would look like all of it. It calls response.json, so the body is parsed only once, here.
@@ -182,20 +179,20 @@ def _refuse(response: httpx.Response) -> None:
         try:
             body = response.json()
         except (ValueError, RecursionError):
-            raise _NotJsonError from None
+            raise NotJsonError("JSON that was cut") from None
         response.json = lambda **_: body  # type: ignore[method-assign]
 
 
 def _translate(cause: Exception, attempt: int) -> StoreError | None:
     from postgrest import APIError
 
-    if isinstance(cause, _RefusedError):
+    if isinstance(cause, RefusedError):
         return classify(
             cause.status, cause.code, cause.message, attempt=attempt, retry_after=cause.retry_after
         )
     if isinstance(cause, StoreError):
         return cause
-    if isinstance(cause, _RedirectError):
+    if isinstance(cause, RedirectError):
         way = f"set SUPABASE_URL={cause.target}" if cause.target else "set the address that it redirects to"
         return PermanentStoreError(
             f"SUPABASE_URL: expected the address of the API itself, got one that redirects: {way} if that is "
@@ -209,7 +206,7 @@ def _translate(cause: Exception, attempt: int) -> StoreError | None:
     if isinstance(cause, httpx.HTTPError):
         # the messages of the others may quote what was sent or received
         return TransientStoreError(f"The API is out of reach ({type(cause).__name__}).")
-    if isinstance(cause, _NotJsonError | APIError | ValidationError):
+    if isinstance(cause, NotJsonError | APIError | ValidationError):
         return TransientStoreError("The API's answer is not the JSON that was expected.")
     if isinstance(cause, ValueError):
         # `_refuse` has parsed the answer, so it is the request that cannot be written as JSON

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from ..errors import AnswerTooLargeError, TooMuchError
+from ..json_values import Row
 from .api import Api
 
-Row = dict[str, Any]
 # Builds a query on the supabase-py client.
 Query = Callable[[Any], Any]
 

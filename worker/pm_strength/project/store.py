@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from ..errors import TooMuchError
+from ..json_values import Row
 from ..settings import DEFAULT_MODULE
 from .api import Api
 from .connection import Connection
 from .pages import Pages, filtered
-from .pages import Row as Row
 
 TRADES_QUEUE = "pm_strength_trades"
 JOBS_QUEUE = "pm_strength_jobs"

@@ -109,9 +109,9 @@ class Transport(httpx.BaseTransport):
         if packing != "identity":
             headers.pop("Content-Length", None)
         is_error = answer.status >= 400
-        most = min(MAX_ERROR_BYTES, self._max_answer_bytes) if is_error else self._max_answer_bytes
+        max_bytes = min(MAX_ERROR_BYTES, self._max_answer_bytes) if is_error else self._max_answer_bytes
         return httpx.Response(
-            answer.status, headers=headers, stream=_Body(answer, packing, most, cut=is_error)
+            answer.status, headers=headers, stream=_Body(answer, packing, max_bytes, cut=is_error)
         )
 
     def close(self) -> None:
@@ -120,24 +120,24 @@ class Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    """A body of at most `most` bytes; a longer one is cut there if `cut` is set, and else is an error."""
+    """A body of at most `max_bytes`; a longer one is cut there if `cut` is set, and else is an error."""
 
-    def __init__(self, answer: httpcore.Response, packing: str, most: int, cut: bool) -> None:
+    def __init__(self, answer: httpcore.Response, packing: str, max_bytes: int, cut: bool) -> None:
         self._answer = answer
         self._packing = packing
-        self._most = most
+        self._max_bytes = max_bytes
         self._cut = cut
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
         for part in self._unpacked():
             size += len(part)
-            if size > self._most and self._cut:
-                yield part[: len(part) - (size - self._most)]
+            if size > self._max_bytes and self._cut:
+                yield part[: len(part) - (size - self._max_bytes)]
                 return
-            if size > self._most:
+            if size > self._max_bytes:
                 raise AnswerTooLargeError(
-                    f"The API's answer: expected at most {self._most:,} bytes unpacked, got more."
+                    f"The API's answer: expected at most {self._max_bytes:,} bytes unpacked, got more."
                 )
             yield part
 

@@ -98,43 +98,47 @@ class OverrideBook:
         *,
         strategy: str | None = None,
     ) -> Resolution:
-        """The multiplier for an action in a scope. Never raises: a key that is no text is `bad_input`, as
-        is one that Postgres cannot hold.
+        """The multiplier for an action in a scope. Never raises.
 
         An override matches if its group is the same and its `scope_subset` is contained in `scope`,
-        values compared as jsonb does. A scope that is no mapping counts as empty; one with a whole
-        number beyond 2^53 is `bad_input`. `strategy` is the settings' unless it is given; an unknown one
-        is `bad_input` too.
+        values compared as jsonb does. A scope that is not a mapping counts as empty. `strategy` is the
+        settings' unless it is given.
+
+        The reason is `bad_input` for a pattern key or an action category that is not a text or that
+        Postgres cannot hold, for a scope with a whole number beyond 2^53, and for an unknown strategy.
         """
+        chosen = self.settings.strategy if strategy is None else strategy
         try:
-            return self._resolve(pattern_key, action_category, scope, strategy)
+            return self._resolve(pattern_key, action_category, scope, chosen)
         except Exception:
-            # A scope of the caller's own making (a number too long, keys that are no text, values that
+            # A scope of the caller's own making (a number too long, keys that are not text, values that
             # cannot be compared) must not break its trading loop.
-            return self._resolution(1.0, "bad_input", ())
+            return self._resolution(1.0, "bad_input", (), chosen)
 
     def _resolve(
-        self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None, strategy: str | None
+        self, pattern_key: str, action_category: str, scope: Mapping[str, Any] | None, strategy: str
     ) -> Resolution:
-        strategy = self.settings.strategy if strategy is None else strategy
         texts = isinstance(pattern_key, str) and isinstance(action_category, str)
         if not (texts and pattern_key and action_category) or strategy not in STRATEGIES:
-            return self._resolution(1.0, "bad_input", ())
+            return self._resolution(1.0, "bad_input", (), strategy)
         if not (is_storable(pattern_key) and is_storable(action_category)):
-            return self._resolution(1.0, "bad_input", ())
+            return self._resolution(1.0, "bad_input", (), strategy)
         dimensions = typed_scope(scope) if isinstance(scope, Mapping) else {}
         group = self._groups.get((pattern_key, action_category))
         places = group.index.matching(dimensions) if group is not None else []
         matches = Matches(group.matches, places) if group is not None else ()
         if self.is_stale():
-            return self._resolution(1.0, "stale", matches)
+            return self._resolution(1.0, "stale", matches, strategy)
         if group is None:
-            return self._resolution(1.0, "no_match", matches)
+            return self._resolution(1.0, "no_match", matches, strategy)
         multiplier, reason = group.resolve(places, self.settings, strategy)
-        return self._resolution(multiplier, reason, matches)
+        return self._resolution(multiplier, reason, matches, strategy)
 
-    def _resolution(self, multiplier: float, reason: str, matches: Sequence[Match]) -> Resolution:
-        return Resolution(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours())
+    def _resolution(
+        self, multiplier: float, reason: str, matches: Sequence[Match], strategy: object
+    ) -> Resolution:
+        known = strategy if isinstance(strategy, str) and strategy in STRATEGIES else None
+        return Resolution(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours(), known)
 
     def age_hours(self) -> float | None:
         """Hours since the materialization; None where nobody says when it was."""

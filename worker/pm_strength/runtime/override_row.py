@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import OverrideError
-from ..json_values import finite
-from ..overrides.bounds import LEAST_CONFIDENCE, LEAST_MULTIPLIER, MOST_CONFIDENCE, MOST_MULTIPLIER
-from ..scopes import MAX_DIMENSIONS, ScopeError, TypedValue, typed_scope
+from ..errors import OverrideError, ScopeError
+from ..json_values import finite, shown
+from ..overrides.bounds import MAX_CONFIDENCE, MAX_MULTIPLIER, MIN_CONFIDENCE, MIN_MULTIPLIER
+from ..scopes import MAX_DIMENSIONS, TypedValue, typed_scope
 from ..settings import LearningSettings
 from .resolution import Match, match_weight
 
@@ -27,32 +27,34 @@ def read_override(row: Mapping[str, Any], settings: LearningSettings) -> tuple[M
         pattern_key, action_category = row["pattern_key"], row["action_category"]
         multiplier, confidence = row["multiplier"], row["confidence_score"]
     except KeyError as missing:
-        raise OverrideError(str(missing.args[0]), "a value", None, row.get("id")) from None
+        raise OverrideError(str(missing.args[0]), "a value", shown(None), row.get("id")) from None
     if not (isinstance(pattern_key, str) and isinstance(action_category, str)):
         field = "action_category" if isinstance(pattern_key, str) else "pattern_key"
-        raise OverrideError(field, "a text", row[field], number)
+        raise OverrideError(field, "a text", shown(row[field]), number)
     scope = _scope(subset, number)
     # written out for the doubles that the database gives: a book has 100,000 rows
-    if not (type(multiplier) is float and LEAST_MULTIPLIER <= multiplier <= MOST_MULTIPLIER):
-        multiplier = _bounded("multiplier", multiplier, LEAST_MULTIPLIER, MOST_MULTIPLIER, number)
-    if not (type(confidence) is float and LEAST_CONFIDENCE <= confidence <= MOST_CONFIDENCE):
-        confidence = _bounded("confidence_score", confidence, LEAST_CONFIDENCE, MOST_CONFIDENCE, number)
+    if not (type(multiplier) is float and MIN_MULTIPLIER <= multiplier <= MAX_MULTIPLIER):
+        multiplier = _bounded("multiplier", multiplier, MIN_MULTIPLIER, MAX_MULTIPLIER, number)
+    if not (type(confidence) is float and MIN_CONFIDENCE <= confidence <= MAX_CONFIDENCE):
+        confidence = _bounded("confidence_score", confidence, MIN_CONFIDENCE, MAX_CONFIDENCE, number)
     weight = match_weight(confidence, len(subset), settings)
     return Match(number, subset, multiplier, confidence, weight), scope
 
 
-def _bounded(field: str, given: object, least: float, most: float, number: int | str) -> float:
+def _bounded(field: str, given: object, low: float, high: float, number: int | str) -> float:
     value = finite(given)
-    if value is None or not (least <= value <= most or value == 0):
-        raise OverrideError(field, f"0 or a number from {least:g} to {most:g}", given, number)
+    if value is None or not (low <= value <= high or value == 0):
+        raise OverrideError(field, f"0 or a number from {low:g} to {high:g}", shown(given), number)
     return value
 
 
 def _scope(subset: object, number: int | str) -> dict[str, TypedValue]:
     if type(subset) is not dict and not isinstance(subset, Mapping):
-        raise OverrideError("scope_subset", "an object", subset, number)
+        raise OverrideError("scope_subset", "an object", shown(subset), number)
     if len(subset) > MAX_DIMENSIONS:
-        raise OverrideError("scope_subset", f"at most {MAX_DIMENSIONS} dimensions", len(subset), number)
+        raise OverrideError(
+            "scope_subset", f"at most {MAX_DIMENSIONS} dimensions", shown(len(subset)), number
+        )
     try:
         return typed_scope(subset, "scope_subset", held=True)
     except ScopeError as error:

@@ -86,7 +86,8 @@ class Resolution:
 
     `reason` is one of `REASONS`; `matches` are all overrides that hold, heaviest first; `run_id` is
     the mining run they come from, `as_of` when they were materialized, and `age_hours` how long that
-    was ago.
+    was ago. `strategy` is the one of `STRATEGIES` that the overrides were resolved with; None where
+    nothing was resolved.
     """
 
     multiplier: float
@@ -95,6 +96,7 @@ class Resolution:
     run_id: int | None = None
     as_of: datetime | None = None
     age_hours: float | None = None
+    strategy: str | None = None
 
     @property
     def matched(self) -> int:
@@ -116,10 +118,12 @@ class Resolution:
             "run_id": self.run_id,
             "as_of": self.as_of.isoformat() if self.as_of is not None else None,
             "age_hours": self.age_hours,
+            "strategy": self.strategy,
         }
 
     def __str__(self) -> str:
-        lines = [f"multiplier {self.multiplier:.4f} ({self.reason}), {self.matched} matched"]
+        how = self.reason if self.strategy is None else f"{self.reason}, {self.strategy}"
+        lines = [f"multiplier {self.multiplier:.4f} ({how}), {self.matched} matched"]
         if self.run_id is not None:
             lines[0] += f", mining run {self.run_id}"
         if self.age_hours is not None:

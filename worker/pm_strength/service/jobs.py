@@ -1,35 +1,76 @@
-"""What each message makes the worker do: capture trades, sweep, mine or materialize."""
+"""Jobs of the schedule: sweep, mine and materialize, read off their queue one by one."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ..capture.batch import BatchPlan
-from ..errors import PmStrengthError
-from ..project.store import TRADES_QUEUE, Store
+from ..errors import (
+    PermanentStoreError,
+    PmStrengthError,
+    StoppedError,
+    SupersededRunError,
+    TransientStoreError,
+)
+from ..json_values import Row
+from ..project.store import JOBS_QUEUE, Store
 from ..settings import DEFAULT_MODULE
 from . import runs as learning
+from .lease import Lease
+from .liveness import Liveness
+from .metrics import Metrics, NoMetrics
 
 log = logging.getLogger(__name__)
 
+# A job that broke for a reason that may pass, such as a database that restarts.
+JOB_TRIES = 5
 
-def commit(store: Store, plan: BatchPlan) -> int:
-    """Write a planned batch; returns the number of new events."""
-    added = store.commit_trades(plan.events, plan.done_ids, plan.retries, list(plan.dead.values()))
-    for msg_id in plan.unreadable:
-        store.dead_letter(TRADES_QUEUE, msg_id, "message.strand_id: expected the id of a strand")
-    for letter in plan.dead.values():
-        trade_id = plan.trade_of.get(letter["strand_id"])
-        log.warning(
-            "dead letter",
-            extra={"strand_id": letter["strand_id"], "trade_id": trade_id, "reason": letter["reason"]},
-        )
-    if log.isEnabledFor(logging.DEBUG):
-        for trade_id in dict.fromkeys(event["trade_id"] for event in plan.events):
-            log.debug("trade captured", extra={"trade_id": trade_id})
-    return added
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The queue of jobs; `visibility_seconds` is how long one stays with a worker that is gone."""
+
+    visibility_seconds: int
+    liveness: Liveness
+    metrics: Metrics | NoMetrics
+
+    def do_next(self, store: Store) -> int:
+        """Do the job that is due, if there is one; returns how many there were (0 or 1).
+
+        Raises `PermanentStoreError` after it put the job back.
+        """
+        entry = store.read_job(self.visibility_seconds)
+        self.liveness.answered()
+        if entry is None:
+            return 0
+        msg_id = int(entry["msg_id"])
+        start = time.monotonic()
+        try:
+            with Lease(store, JOBS_QUEUE, [msg_id], self.visibility_seconds):
+                report = run_job(store, entry["message"], self.liveness.progress)
+        except StoppedError:
+            store.extend(JOBS_QUEUE, [msg_id], 0)
+        except SupersededRunError as error:
+            log.info("superseded", extra={"reason": str(error)})
+            store.archive(JOBS_QUEUE, [msg_id])
+        except TransientStoreError as error:
+            _put_back(store, entry, error)
+        except PermanentStoreError:
+            store.extend(JOBS_QUEUE, [msg_id], 0)
+            raise
+        except Exception as error:
+            # A bug or bad settings: trying again at once would end the same way.
+            log.exception("job failed", extra={"job": entry["message"]})
+            store.dead_letter(JOBS_QUEUE, msg_id, f"{type(error).__name__}: {error}")
+        else:
+            store.archive(JOBS_QUEUE, [msg_id])
+            self.metrics.job(str(entry["message"].get("job")), time.monotonic() - start)
+            if report is not None:
+                self.metrics.run(report)
+        return 1
 
 
 def run_job(
@@ -56,3 +97,12 @@ def run_job(
     else:
         raise PmStrengthError(f"message.job: expected sweep, mine or materialize, got {job!r}")
     return None
+
+
+def _put_back(store: Store, entry: Row, error: TransientStoreError) -> None:
+    tries = int(entry["read_ct"])
+    if tries >= JOB_TRIES:
+        store.dead_letter(JOBS_QUEUE, int(entry["msg_id"]), f"after {tries} tries: {error}")
+        return
+    log.warning("job put back", extra={"job": entry["message"], "error": str(error)})
+    store.extend(JOBS_QUEUE, [int(entry["msg_id"])], round(30 * 2.0**tries))

@@ -9,11 +9,35 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ..capture.batch import BatchPlan
+from ..json_values import Row
+from ..project.store import Store
 from .runs import RunReport
 
-Row = dict[str, Any]
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# How often a worker whose numbers are read looks at the queues and runs.
+OBSERVE_SECONDS = 15.0
+
+
+class NoMetrics:
+    """The metrics of a worker whose numbers nobody reads: they are dropped, and no project is looked at."""
+
+    def batch(self, plan: BatchPlan, events: int, seconds: float) -> None:
+        """As `Metrics.batch`."""
+
+    def job(self, job: str, seconds: float) -> None:
+        """As `Metrics.job`."""
+
+    def run(self, report: RunReport) -> None:
+        """As `Metrics.run`."""
+
+    def failure(self) -> None:
+        """As `Metrics.failure`."""
+
+    def observe(self, store: Store) -> None:
+        """As `Metrics.observe`."""
+
+
+NO_METRICS = NoMetrics()
 
 
 class Metrics:
@@ -56,6 +80,7 @@ class Metrics:
             "pm_strength_book_age_seconds", "Since the overrides in force were published.", **self._here()
         )
         self._published: float | None = None
+        self._observed = 0.0
         self._book_age.set_function(self._age)
 
     def _here(self) -> dict[str, Any]:
@@ -88,6 +113,14 @@ class Metrics:
     def failure(self) -> None:
         """A call that was given up."""
         self._failures.inc()
+
+    def observe(self, store: Store) -> None:
+        """Look at the project, if that was more than `OBSERVE_SECONDS` ago."""
+        if time.monotonic() < self._observed + OBSERVE_SECONDS:
+            return
+        newest = {row["kind"]: row for row in reversed(store.runs(50)) if row["status"] == "succeeded"}
+        self.project(store.queue_status(), newest)
+        self._observed = time.monotonic()
 
     def project(self, queues: Row, newest: dict[str, Row]) -> None:
         """The project as it is: `Store.queue_status`, and the newest published run of each kind."""

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..errors import PmStrengthError, SupersededRunError
+from ..json_values import Row
 from ..mining import lesson_rows, mine_lessons
-from ..project.store import STAGE_PAGE, Row, Store
+from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, LearningSettings
+from . import machine
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,13 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
             rows.extend(page)
             progress("reading events", page[-1]["id"] / max(run["horizon"], 1))
         events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
-        lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
+        lessons = mine_lessons(
+            events,
+            settings,
+            progress=lambda share: progress("mining", share),
+            threads=machine.cores(),
+            memory=machine.free_bytes,
+        )
 
         for start in range(0, len(lessons), STAGE_PAGE):
             progress("publishing lessons", start / len(lessons))

@@ -71,21 +71,21 @@ def iceberg_cube(
     n_min: int,
     max_dims: int | None,
     *,
-    most: int | None = None,
+    max_slices: int | None = None,
     threads: int = 1,
     watch: Watch = lambda share: None,
 ) -> list[Slices]:
     """Every slice of at most `max_dims` dimensions with `n_min` distinct trades, for each group.
 
-    Once more than `most` are found the walk ends, and what was found so far is returned: more than
-    `most`. The order of the slices depends on the values alone, not on the order of the events or on
-    `threads`.
+    Once more than `max_slices` are found the walk ends, and what was found so far is returned: more
+    than `max_slices`. The order of the slices depends on the values alone, not on the order of the
+    events or on `threads`.
     """
     _compile(groups)
     with ThreadPoolExecutor(threads) as pool:
         prepared = list(pool.map(lambda group: _prepare(group, n_min), groups))
         tasks = _tasks(prepared, max_dims)
-        parts = _run(pool, prepared, tasks, n_min, max_dims, most, watch)
+        parts = _run(pool, prepared, tasks, n_min, max_dims, max_slices, watch)
         return list(
             pool.map(
                 lambda number: _assemble(
@@ -195,7 +195,7 @@ def _run(
     tasks: Sequence[_Task],
     n_min: int,
     max_dims: int | None,
-    most: int | None,
+    max_slices: int | None,
     watch: Watch,
 ) -> list[tuple[CodeArray, FloatArray]]:
     """The slices of each task. The walk runs without Python's lock, and this thread watches it."""
@@ -223,7 +223,7 @@ def _run(
         while pending:
             pending = wait(pending, timeout=POLL_SECONDS).not_done
             watch(float((done[:, 0] * cost).sum() / max(cost.sum(), 1.0)))
-            if most is not None and found.sum() > most:
+            if max_slices is not None and found.sum() > max_slices:
                 stop[0] = 1
     except BaseException:
         stop[0] = 1

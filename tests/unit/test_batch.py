@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from pm_strength.capture.batch import plan_batch
-from pm_strength.errors import TransientStoreError
-from pm_strength.project.store import Store
-from pm_strength.service.jobs import commit
+from pm_strength.json_values import Row
 
 TRADE = "866be140-e3e7-522e-8e79-436a4227d831"
 AT = "2026-01-05T10:00:00+00:00"
-Row = dict[str, Any]
 
 
 def strand(id: str, kind: str, content: Row, trade_id: str | None = TRADE) -> Row:
@@ -48,7 +44,7 @@ def test_a_trade_is_captured_once_for_all_its_messages() -> None:
     assert (sorted(plan.done_ids), plan.retries, plan.dead) == ([1, 2, 3], [], {})
 
 
-def test_bad_strands_are_buried_and_their_messages_done() -> None:
+def test_bad_strands_are_dead_letters_and_their_messages_done() -> None:
     plan = plan_batch(
         *batch(
             [message(1, "c"), message(2, "lost"), message(3, "gone")],
@@ -59,25 +55,6 @@ def test_bad_strands_are_buried_and_their_messages_done() -> None:
     assert sorted(plan.done_ids) == [1, 2, 3]
     assert reasons(plan.dead) == {"c": "bad_strand", "lost": "bad_strand", "gone": "bad_strand"}
     assert "found none" in plan.dead["gone"]["reason"]
-
-
-def test_the_logs_name_strands_and_trades(caplog: pytest.LogCaptureFixture) -> None:
-    class Committed:
-        def commit_trades(self, *_: Any) -> int:
-            return 1
-
-    rows = [close("c"), action("a"), action("bad", scope=[1]), strand("lost", "position_closed", {}, None)]
-    plan = plan_batch(*batch([message(1, "c"), message(2, "lost")], rows))
-    with caplog.at_level(logging.DEBUG, logger="pm_strength"):
-        assert commit(cast(Store, Committed()), plan) == 1
-    said = [
-        (record.message, vars(record).get("strand_id"), vars(record)["trade_id"]) for record in caplog.records
-    ]
-    assert sorted(said, key=str) == [
-        ("dead letter", "bad", TRADE),
-        ("dead letter", "lost", None),
-        ("trade captured", None, TRADE),
-    ]
 
 
 def test_a_close_without_actions_is_tried_five_times_over_about_an_hour() -> None:
@@ -124,32 +101,3 @@ def test_a_message_that_names_no_strand_is_unreadable() -> None:
     )
     assert plan.unreadable == [1, 2, 3]
     assert plan.done_ids == []
-
-
-def test_an_unreadable_message_becomes_a_dead_letter_of_its_own() -> None:
-    buried: list[Any] = []
-
-    class Committed:
-        def commit_trades(self, *_: Any) -> int:
-            return 0
-
-        def dead_letter(self, *arguments: Any) -> None:
-            buried.append(arguments)
-
-    commit(cast(Store, Committed()), plan_batch(*batch([{"msg_id": 4, "message": "text"}], [])))
-    assert buried == [("pm_strength_trades", 4, "message.strand_id: expected the id of a strand")]
-
-
-def test_no_message_is_done_before_its_events_are_written() -> None:
-    """A worker that dies in between would lose the trade: both are one transaction."""
-
-    class Broken:
-        def commit_trades(self, *_: Any) -> int:
-            raise TransientStoreError("the plug was pulled")
-
-        def __getattr__(self, name: str) -> Any:
-            raise AssertionError(f"{name} before commit_trades")
-
-    plan = plan_batch(*batch([message(1, "c"), {"msg_id": 2, "message": "text"}], [close("c"), action("a")]))
-    with pytest.raises(TransientStoreError):
-        commit(cast(Store, Broken()), plan)

@@ -1,16 +1,17 @@
-"""What is claimed is read in parts, and what cannot be read is set aside alone."""
+"""Messages are read in parts, what cannot be read is set aside alone, and a plan is written whole."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any, cast
 
 import pytest
 
-from pm_strength.errors import AnswerTooLargeError, TooMuchError
+from pm_strength.capture.batch import BatchPlan
+from pm_strength.errors import AnswerTooLargeError, TooMuchError, TransientStoreError
+from pm_strength.json_values import Row
 from pm_strength.project.store import Store
-from pm_strength.service.claim import HEAVY_BYTES, PAUSE_SECONDS, SMALL_READS, read_in_parts
-
-Row = dict[str, Any]
+from pm_strength.service.trades import HEAVY_BYTES, PAUSE_SECONDS, SMALL_READS, commit, read_in_parts
 
 
 class Shelf:
@@ -128,3 +129,52 @@ def test_a_message_that_names_no_strand_needs_no_reading() -> None:
     shelf = Shelf()
     assert read(shelf, [{"msg_id": 7, "message": None}]) == [[7]]
     assert shelf.asked == []
+
+
+def test_the_logs_name_strands_and_trades(caplog: pytest.LogCaptureFixture) -> None:
+    class Committed:
+        def commit_trades(self, *_: Any) -> int:
+            return 1
+
+    plan = BatchPlan(events=[{"trade_id": "t"}, {"trade_id": "t"}], trade_of={"bad": "t"})
+    for strand_id in ("bad", "lost"):
+        plan.dead_letter(strand_id, "bad_strand", "content.scope: expected an object")
+    with caplog.at_level(logging.DEBUG, logger="pm_strength"):
+        assert commit(cast(Store, Committed()), plan) == 1
+    said = [
+        (record.message, vars(record).get("strand_id"), vars(record)["trade_id"]) for record in caplog.records
+    ]
+    assert said == [
+        ("dead letter", "bad", "t"),
+        ("dead letter", "lost", None),
+        ("trade captured", None, "t"),
+    ]
+
+
+def test_an_unreadable_message_becomes_a_dead_letter_of_its_own() -> None:
+    letters: list[Any] = []
+
+    class Committed:
+        def commit_trades(self, *_: Any) -> int:
+            return 0
+
+        def dead_letter(self, *arguments: Any) -> None:
+            letters.append(arguments)
+
+    commit(cast(Store, Committed()), BatchPlan(unreadable=[4]))
+    assert letters == [("pm_strength_trades", 4, "message.strand_id: expected the id of a strand")]
+
+
+def test_no_message_is_done_before_its_events_are_written() -> None:
+    """A worker that dies in between would lose the trade: both are one transaction."""
+
+    class Broken:
+        def commit_trades(self, *_: Any) -> int:
+            raise TransientStoreError("the plug was pulled")
+
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"{name} before commit_trades")
+
+    plan = BatchPlan(events=[{"trade_id": "t"}], done_ids=[1], unreadable=[2])
+    with pytest.raises(TransientStoreError):
+        commit(cast(Store, Broken()), plan)
