@@ -29,8 +29,6 @@ HEAVY_READS = 2
 SMALL_READS = 5
 # Before a small one is tried again; a heavy one is tried again at once.
 PAUSE_SECONDS = 60
-# Postgres cannot build the answer, however long it takes.
-_IMPOSSIBLE = "54000"
 
 # Called after each part of a batch with the messages and events that it had.
 OnBatch = Callable[[int, int], None]
@@ -149,7 +147,7 @@ def _put_back(store: Store, entry: Row, error: TooMuchError | AnswerTooLargeErro
     heavy = weight["bytes"] > HEAVY_BYTES
     given = entry["message"].get("slow_reads")
     reads = (given if isinstance(given, int) else 0) + 1
-    may_pass = isinstance(error, TooMuchError) and error.code != _IMPOSSIBLE
+    may_pass = isinstance(error, TooMuchError)
     if may_pass and reads < (HEAVY_READS if heavy else SMALL_READS):
         message = entry["message"] | {"slow_reads": reads}
         pause = 0 if heavy else PAUSE_SECONDS
