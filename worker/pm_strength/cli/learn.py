@@ -9,9 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import PmStrengthError
-from ..files.events import read_events
-from ..files.lessons import check_lessons_path, write_json, write_lessons
-from ..mining import mine_lessons
 from ..project.store import Store
 from ..service import machine
 from ..service import runs as learning
@@ -139,6 +136,11 @@ def _mine(store: Store, module: str) -> None:
 
 
 def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str]) -> None:
+    # pandas and the compiler take a second to import, and most commands do not mine
+    from ..files.events import read_events
+    from ..files.lessons import check_lessons_path, write_json, write_lessons
+    from ..mining import mine_lessons
+
     settings = LearningSettings.from_mapping(
         {name: parse_value(text) for name, text in map(parse_change, changes)}
     )

@@ -6,11 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import pandas as pd
-
 from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
-from ..mining import lesson_rows, mine_lessons
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, LearningSettings
 from . import machine
@@ -57,6 +54,11 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
     and `SupersededRunError` if a newer run was published first.
     """
+    # half of what a command takes to start, and most commands do not mine
+    import pandas as pd
+
+    from ..mining import lesson_rows, mine_lessons
+
     raw = store.settings_row(module)
     run = _begin(store, module, "mine", raw)
     assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
