@@ -61,11 +61,11 @@ class BrokenBodyError extends Error {}
  */
 const bodyOf = async (
   request: Request,
-  most: number,
+  limit: number,
   off: AbortController,
 ): Promise<BodyInit | undefined> => {
   if (request.body === null) return undefined;
-  if (Number(request.headers.get("content-length") ?? 0) > most) throw new TooLargeError();
+  if (Number(request.headers.get("content-length") ?? 0) > limit) throw new TooLargeError();
   const reader = request.body.getReader();
   const read = () =>
     reader.read().catch(() => {
@@ -87,7 +87,7 @@ const bodyOf = async (
         const { value, done } = await read();
         if (done) return controller.close();
         size += value.length;
-        if (size > most) throw new TooLargeError();
+        if (size > limit) throw new TooLargeError();
         controller.enqueue(value);
       } catch (error) {
         off.abort(error);
@@ -98,12 +98,12 @@ const bodyOf = async (
 };
 
 /** The answer of another server to the request, with `headers`; 503 if it cannot be reached. */
-const pass = async (request: Request, target: string, headers: Headers, most: number): Promise<Response> => {
+const pass = async (request: Request, target: string, headers: Headers, limit: number): Promise<Response> => {
   for (const name of hopByHop) headers.delete(name);
   const off = new AbortController();
   const { method } = request;
   try {
-    const body = await bodyOf(request, most, off);
+    const body = await bodyOf(request, limit, off);
     const answer = await fetch(target, { method, headers, body, redirect: "manual", signal: off.signal });
     const answerHeaders = new Headers(answer.headers);
     for (const name of hopByHop) answerHeaders.delete(name);
