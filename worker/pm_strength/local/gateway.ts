@@ -56,7 +56,7 @@ class TooLargeError extends Error {}
 class BrokenBodyError extends Error {}
 
 /**
- * The body to send on: whole if it is short, else as a stream. If it has more than `most` bytes, or breaks
+ * The body to send on: whole if it is short, else as a stream. If it has more than `limit` bytes, or breaks
  * off, the call is aborted through `off`.
  */
 const bodyOf = async (
@@ -112,7 +112,7 @@ const pass = async (request: Request, target: string, headers: Headers, limit: n
     return new Response(answer.body, { status: answer.status, headers: answerHeaders });
   } catch (error) {
     if (error instanceof TooLargeError) {
-      return refuse(413, "too_large", `The body: expected at most ${most} bytes.`);
+      return refuse(413, "too_large", `The body: expected at most ${limit} bytes.`);
     }
     if (error instanceof BrokenBodyError) {
       return refuse(400, "bad_request", "The body: expected all of it, got only a part.");
