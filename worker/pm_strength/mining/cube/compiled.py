@@ -14,3 +14,8 @@ def compiled(function: Callable[..., Any]) -> Any:
         return njit(cache=True, nogil=True)(function)
     except RuntimeError:  # a read-only file system: every process compiles anew
         return njit(nogil=True)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into each of its callers."""
+    return njit(inline="always", nogil=True)(function)

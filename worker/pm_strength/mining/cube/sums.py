@@ -37,6 +37,42 @@ class Values(NamedTuple):
     place: Any
 
 
+class Branch(NamedTuple):
+    """A node and what is to be walked below it: dimensions from `first` on, of each `kept` values.
+
+    `values` numbers the kept ones.
+    """
+
+    node: Node
+    values: Values
+    kept: Any
+    first: Any
+
+
+class Desk(NamedTuple):
+    """A node's rows side by side: their records and trades, and a column of codes for each dimension.
+
+    The last column is that of no dimension: its one code is 0.
+    """
+
+    records: Any
+    trade: Any
+    columns: Any
+
+
+class Search(NamedTuple):
+    """What a walk goes by: its rows, the codes of the node it is at, room for a node's rows, and its end.
+
+    A slice has at least `n_min` trades; once `stop[0]` is set the walk ends.
+    """
+
+    rows: Rows
+    current: Any
+    desk: Desk
+    n_min: float
+    stop: Any
+
+
 class Cells(NamedTuple):
     """Sums of records, and the trade without signs that was last added to each."""
 
@@ -48,6 +84,15 @@ class Cells(NamedTuple):
 def new_cells(size: int) -> Cells:
     """Room for so many cells."""
     return Cells(np.zeros((size, 8)), np.full(size, -1, np.int64))
+
+
+@compiled
+def new_desk(rows: Rows) -> Desk:
+    """Room for all rows."""
+    count, width = rows.codes.shape
+    columns = np.empty((width + 1, count), np.uint32)
+    columns[width] = 0
+    return Desk(np.empty((count, 8)), np.empty(count, np.int64), columns)
 
 
 @intrinsic

@@ -17,9 +17,9 @@ import numpy as np
 from .compiled import compiled
 from .dense import dense_cells, finish_dense
 from .found import Found, write_values
-from .pairs import PAIR_CELLS, PAIR_CELLS_PER_ROW, finish_pairs, gather, new_desk, pair_cells
+from .pairs import PAIR_CELLS, PAIR_CELLS_PER_ROW, finish_pairs, gather, pair_cells
 from .rows import Rows
-from .sums import Node, Values, new_cells, number_values, partition
+from .sums import Branch, Node, Search, Values, new_cells, new_desk, number_values, partition
 
 
 class Stack(NamedTuple):
@@ -67,7 +67,7 @@ def mine_group(
         identity.original[identity.offset[d] : identity.offset[d + 1]] = np.arange(rows.cards[d] + 1)
     stack = _new_stack(rows, limit, first_dim)
     cells = new_cells(PAIR_CELLS)
-    desk = new_desk(rows)
+    search = Search(rows, current, new_desk(rows), n_min, stop)
     out = Found(np.empty((1024, width), current.dtype), np.empty((1024, 5)))
     count = 0
     if first_dim == 0:
@@ -112,11 +112,9 @@ def mine_group(
                 if need > len(cells.sums):
                     cells = new_cells(need)
                 numbers = identity if as_is else values
-                signed = gather(rows, node, numbers, kept, d, desk, as_is)
-                out, count = finish_pairs(
-                    *(rows, node, numbers, kept, d, last, remaining == 2, n_min),
-                    *(stop, cells, desk, signed, current, out, count),
-                )
+                branch = Branch(node, numbers, kept, d)
+                signed = gather(search, branch, as_is)
+                out, count = finish_pairs(search, branch, signed, last, remaining == 2, cells, out, count)
                 stack.next_dim[level] = last
                 continue
         elif last == width:
