@@ -9,7 +9,7 @@ import numpy as np
 from .compiled import compiled
 from .found import Found, copy_codes, resum, sums_of, with_room
 from .rows import Rows, W
-from .sums import Cells, Node, Values, add
+from .sums import Branch, Cells, Node, Search, Values, add
 
 # Remaining dimensions are finished in one array while it has at most so many cells, and cells a row.
 DENSE_CELLS = 32_768
@@ -17,10 +17,11 @@ DENSE_CELLS_PER_ROW = 8.0
 
 
 @compiled
-def dense_cells(rows: Rows, node: Node, kept: Any, first: int, width: int) -> Any:
+def dense_cells(rows: Rows, branch: Branch) -> Any:
     """The dimensions with kept values, and the cells of an array over all; 0 if that is too large."""
+    node, kept = branch.node, branch.kept
     bound = min(DENSE_CELLS, DENSE_CELLS_PER_ROW * (node.hi - node.lo))
-    chosen = np.flatnonzero(kept[first:width]) + first
+    chosen = np.flatnonzero(kept[branch.first :]) + branch.first
     total = 1
     for d in chosen:
         total *= kept[d] + 1
@@ -82,23 +83,16 @@ def weigh(sums: Any, sizes: Any, block: int, weights: Any) -> None:
 
 @compiled
 def finish_dense(
-    rows: Rows,
-    node: Node,
-    values: Values,
-    kept: Any,
-    chosen: Any,
-    total: int,
-    first: int,
-    n_min: float,
-    cells: Cells,
-    current: Any,
-    out: Found,
-    count: int,
+    search: Search, branch: Branch, chosen: Any, total: int, cells: Cells, out: Found, count: int
 ) -> tuple[Found, int]:
     """A slice for each cell with enough trades but the last, which has no dimension set: the node.
 
     The array is walked in blocks of its last two dimensions; what has too few trades is left out.
     """
+    if total == 1:  # no value is kept
+        return out, count
+    rows, current, n_min = search.rows, search.current, search.n_min
+    node, values, kept, first = branch.node, branch.values, branch.kept, branch.first
     out = with_room(out, count + total)
     codes, out_sums, original, sums = out.codes, out.sums, values.original, cells.sums
     offset, centre = values.offset, rows.centre

@@ -8,7 +8,7 @@ import numpy as np
 
 from .compiled import compiled
 from .rows import WT, WTT, WTY, WY, WYY, Rows, T, W, Y
-from .sums import Cells, Node, Values
+from .sums import Branch, Cells, Node, Search
 
 # The sums of a slice: trades, mean of y, and the sums of squares and products about the means.
 N, MEAN_Y, SUM_YY, SUM_TT, SUM_TY = range(5)
@@ -98,23 +98,15 @@ def resum(rows: Rows, node: Node, first: int, codes: Any, out: Any) -> None:
 
 
 @compiled
-def write_values(
-    rows: Rows,
-    node: Node,
-    values: Values,
-    size: int,
-    d: int,
-    cells: Cells,
-    current: Any,
-    out: Found,
-    count: int,
-) -> tuple[Found, int]:
-    """A slice for each kept value of a dimension, from its cells."""
+def write_values(search: Search, branch: Branch, cells: Cells, out: Found, count: int) -> tuple[Found, int]:
+    """A slice for each kept value of the first dimension below a node, from its cells."""
+    rows, values, d = search.rows, branch.values, branch.first
+    size = branch.kept[d]
     out = with_room(out, count + size)
     for v in range(size):
-        copy_codes(current, out.codes, count)
+        copy_codes(search.current, out.codes, count)
         out.codes[count, d] = values.original[values.offset[d] + v]
         if not sums_of(rows.centre, cells.sums, v, out.sums, count):
-            resum(rows, node, d, out.codes[count], out.sums[count])
+            resum(rows, branch.node, d, out.codes[count], out.sums[count])
         count += 1
     return out, count

@@ -87,6 +87,12 @@ def new_cells(size: int) -> Cells:
 
 
 @compiled
+def with_cells(cells: Cells, need: int) -> Cells:
+    """Room for at least `need` cells; what is in them is lost where it grows."""
+    return new_cells(need) if need > len(cells.sums) else cells
+
+
+@compiled
 def new_desk(rows: Rows) -> Desk:
     """Room for all rows."""
     count, width = rows.codes.shape
@@ -131,10 +137,9 @@ def end_of_signed(rows: Rows, node: Node) -> int:
 
 
 @compiled
-def number_values(
-    rows: Rows, node: Node, values: Values, first: int, last: int, n_min: float, kept: Any
-) -> None:
-    """Number the values with `n_min` trades in a node, for dimensions [first, last); `kept`: how many."""
+def number_values(rows: Rows, branch: Branch, n_min: float) -> None:
+    """Number the values with `n_min` trades in a node, for each dimension below it; `kept`: how many."""
+    node, values, kept, first, last = branch.node, branch.values, branch.kept, branch.first, len(branch.kept)
     codes, weights, trades, index, offset = rows.codes, rows.weight, rows.trade, node.index, values.offset
     weight, stamp, compact, original = values.weight, values.stamp, values.compact, values.original
     signed = end_of_signed(rows, node)
@@ -184,10 +189,14 @@ def number_values(
 
 
 @compiled
-def partition(rows: Rows, node: Node, values: Values, size: int, d: int, below: Any, cells: Cells) -> int:
-    """Sum a node's rows by a dimension, and put those of its kept values into `below`, stably in order."""
-    codes, records, trades, base = rows.codes, rows.records, rows.trade, values.offset[d]
-    sums, stamp, compact = cells.sums, cells.stamp, values.compact
+def partition(rows: Rows, branch: Branch, below: Any, cells: Cells) -> int:
+    """Sum a node's rows by the first dimension below it, and put those of its kept values into `below`.
+
+    They are stably in order of the values. Returns how many there are.
+    """
+    node, d = branch.node, branch.first
+    codes, records, trades, base = rows.codes, rows.records, rows.trade, branch.values.offset[d]
+    sums, stamp, compact, size = cells.sums, cells.stamp, branch.values.compact, branch.kept[d]
     signed = end_of_signed(rows, node)
     position = np.zeros(size + 2, np.uint32)
     sums[: size + 1] = 0.0

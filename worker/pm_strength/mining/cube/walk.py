@@ -19,7 +19,7 @@ from .dense import dense_cells, finish_dense
 from .found import Found, write_values
 from .pairs import PAIR_CELLS, PAIR_CELLS_PER_ROW, finish_pairs, gather, pair_cells
 from .rows import Rows
-from .sums import Branch, Node, Search, Values, new_cells, new_desk, number_values, partition
+from .sums import Branch, Node, Search, Values, new_cells, new_desk, number_values, partition, with_cells
 
 
 class Stack(NamedTuple):
@@ -61,13 +61,10 @@ def mine_group(
     and the sums of the slices.
     """
     width = rows.codes.shape[1]
-    room = _new_values(rows, min(limit, width) + 2)
-    identity = _level_values(_new_values(rows, 1), 0)
-    for d in range(width):
-        identity.original[identity.offset[d] : identity.offset[d + 1]] = np.arange(rows.cards[d] + 1)
+    room, as_they_are = _new_values(rows, min(limit, width) + 2), _identity(rows)
     stack = _new_stack(rows, limit, first_dim)
-    cells = new_cells(PAIR_CELLS)
     search = Search(rows, current, new_desk(rows), n_min, stop)
+    cells = new_cells(PAIR_CELLS)
     out = Found(np.empty((1024, width), current.dtype), np.empty((1024, 5)))
     count = 0
     if first_dim == 0:
@@ -75,8 +72,7 @@ def mine_group(
         count = 1
 
     level = 0
-    whole = Node(stack.index[0], 0, len(rows.codes))
-    number_values(rows, whole, _level_values(room, 0), first_dim, width, n_min, stack.kept[0])
+    _number(rows, stack, room, 0, n_min)
     while level >= 0 and stop[0] == 0:
         found[0] = count
         if stack.child[level] < stack.children[level]:
@@ -86,58 +82,40 @@ def mine_group(
             _descend(rows, stack, level, current)
             level += 1
             if limit - level > 2:
-                node = Node(stack.index[level], stack.begin[level], stack.end[level])
-                values = _level_values(room, level)
-                number_values(rows, node, values, stack.next_dim[level], width, n_min, stack.kept[level])
+                _number(rows, stack, room, level, n_min)
             continue
-        if stack.split[level] >= 0:
-            current[stack.split[level]] = -1
-            stack.split[level] = -1
+        _leave_split(stack, level, current)
         d, last, remaining = stack.next_dim[level], last_dim if level == 0 else width, limit - level
         if d >= last or remaining == 0:
             level -= 1
             continue
 
-        node = Node(stack.index[level], stack.begin[level], stack.end[level])
-        kept, values = stack.kept[level], _level_values(room, level)
+        branch = _branch(stack, room, level)
         if remaining <= 2:
-            # where the arrays are small anyway, codes can stay as they are
-            need, as_is = pair_cells(rows.cards, d, width, remaining), True
-            if need > node.hi - node.lo:
-                number_values(rows, node, values, d, width, n_min, kept)
-                need, as_is = pair_cells(kept, d, width, remaining), False
-            else:
-                kept[d:width] = rows.cards[d:width]
-            if need <= PAIR_CELLS_PER_ROW * (node.hi - node.lo) + PAIR_CELLS:
-                if need > len(cells.sums):
-                    cells = new_cells(need)
-                numbers = identity if as_is else values
-                branch = Branch(node, numbers, kept, d)
+            need, as_is = _room_for_pairs(rows, branch, remaining, n_min)
+            if need > 0:
+                cells = with_cells(cells, need)
+                if as_is:
+                    branch = Branch(branch.node, as_they_are, branch.kept, d)
                 signed = gather(search, branch, as_is)
                 out, count = finish_pairs(search, branch, signed, last, remaining == 2, cells, out, count)
                 stack.next_dim[level] = last
                 continue
         elif last == width:
-            chosen, total = dense_cells(rows, node, kept, d, width)
+            chosen, total = dense_cells(rows, branch)
             if total > 0 and len(chosen) <= remaining:
-                if total > len(cells.sums):
-                    cells = new_cells(total)
-                if total > 1:  # some value is kept
-                    out, count = finish_dense(
-                        *(rows, node, values, kept, chosen, total, d, n_min, cells, current, out, count)
-                    )
+                cells = with_cells(cells, total)
+                out, count = finish_dense(search, branch, chosen, total, cells, out, count)
                 stack.next_dim[level] = width
                 continue
 
         stack.next_dim[level] = d + 1
-        if kept[d] == 0:
-            continue
-        if kept[d] + 1 > len(cells.sums):
-            cells = new_cells(kept[d] + 1)
-        placed = partition(rows, node, values, kept[d], d, stack.index[level + 1], cells)
-        out, count = write_values(rows, node, values, kept[d], d, cells, current, out, count)
-        if remaining > 1:
-            stack.split[level], stack.child[level], stack.children[level] = d, 0, placed
+        if branch.kept[d] > 0:
+            cells = with_cells(cells, branch.kept[d] + 1)
+            placed = partition(rows, branch, stack.index[level + 1], cells)
+            out, count = write_values(search, branch, cells, out, count)
+            if remaining > 1:
+                stack.split[level], stack.child[level], stack.children[level] = d, 0, placed
     found[0], done[0] = count, 1.0
     return out.codes[:count], out.sums[:count]
 
@@ -166,6 +144,15 @@ def _level_values(values: Values, level: int) -> Values:
 
 
 @compiled
+def _identity(rows: Rows) -> Values:
+    """The values of all dimensions, each numbered by its code."""
+    values = _level_values(_new_values(rows, 1), 0)
+    for d in range(len(rows.cards)):
+        values.original[values.offset[d] : values.offset[d + 1]] = np.arange(rows.cards[d] + 1)
+    return values
+
+
+@compiled
 def _new_stack(rows: Rows, limit: int, first_dim: int) -> Stack:
     count, width = rows.codes.shape
     levels = min(limit, width) + 2
@@ -191,3 +178,37 @@ def _descend(rows: Rows, stack: Stack, level: int, current: Any) -> None:
     stack.begin[level + 1], stack.end[level + 1] = start, end
     stack.next_dim[level + 1], stack.split[level + 1] = split + 1, -1
     stack.child[level + 1] = stack.children[level + 1] = 0
+
+
+@compiled
+def _leave_split(stack: Stack, level: int, current: Any) -> None:
+    """Have walked all values of `split`."""
+    if stack.split[level] >= 0:
+        current[stack.split[level]] = -1
+        stack.split[level] = -1
+
+
+@compiled
+def _branch(stack: Stack, room: Values, level: int) -> Branch:
+    node = Node(stack.index[level], stack.begin[level], stack.end[level])
+    return Branch(node, _level_values(room, level), stack.kept[level], stack.next_dim[level])
+
+
+@compiled
+def _number(rows: Rows, stack: Stack, room: Values, level: int, n_min: float) -> None:
+    """Number the values of a level's node, and count those that are kept."""
+    number_values(rows, _branch(stack, room, level), n_min)
+
+
+@compiled
+def _room_for_pairs(rows: Rows, branch: Branch, remaining: int, n_min: float) -> tuple[int, bool]:
+    """The cells that finishing by pairs takes, 0 where that is too many; whether codes stay as they are."""
+    first, width, size = branch.first, len(branch.kept), branch.node.hi - branch.node.lo
+    # where the arrays are small anyway, codes can stay as they are
+    need, as_is = pair_cells(rows.cards, first, width, remaining), True
+    if need > size:
+        number_values(rows, branch, n_min)
+        need, as_is = pair_cells(branch.kept, first, width, remaining), False
+    else:
+        branch.kept[first:width] = rows.cards[first:width]
+    return need if need <= PAIR_CELLS_PER_ROW * size + PAIR_CELLS else 0, as_is
