@@ -64,9 +64,9 @@ def shown(value: object) -> str:
 def plain(value: object) -> Scalar | Exact | None:
     """The value as the type that JSON would read it as; None where it is not a text, number or boolean.
 
-    A number becomes an integer, or the double that is equal to it or that is written like it (the
-    decimal 0.1). A decimal is compared as it is written alone, as in jsonb: there, the double 0.1 is the
-    decimal 0.1 and not the 55 digits that it is equal to. NaN and the infinities are None.
+    A number becomes an integer, or the double that is equal to it or written like it. A decimal is
+    compared by how it is written, as in jsonb: the double 0.1 is the decimal 0.1, and not the 55 digits
+    that the double is equal to. NaN and the infinities are None.
     """
     if isinstance(value, str):
         return str.__str__(value)

@@ -46,12 +46,12 @@ def checked_scope(
 ) -> dict[str, Scalar]:
     """The dimensions of an action's scope, and those of its trade's entry that it lacks, as plain JSON.
 
-    The action wins: its scope is what the runtime will look up with. `small` says that both came from
-    at most `SMALL_CHARACTERS` of JSON, so nobody needs to count bytes. Raises `ScopeError` naming the
-    dimension, or `content.scope`, that is over a limit.
+    The action wins: its scope is what the runtime looks overrides up with. `small` says that both came
+    from at most `SMALL_CHARACTERS` of JSON, so that the bytes need no counting. Raises `ScopeError` that
+    names the dimension, or `content.scope`, that is over a limit.
     """
     scope: dict[str, Scalar] = {}
-    # written out for texts, which most values are: this is half of the time of capture
+    # a fast path for texts, which most values are: this loop is half of the time of capture
     for source in (action_scope, entry_context):
         for key, value in source.items():
             if key in scope:
@@ -82,18 +82,18 @@ def typed(value: Any) -> TypedValue:
     if isinstance(found, str):
         return ("string", found)
     number = value if found is None else found
-    # Python finds the double 0.1 equal to the 55 digits that it stands for, jsonb does not
+    # to Python the double 0.1 equals the 55 digits that it stands for; to jsonb it does not
     return ("number" if is_held(number) else "longer number", number)
 
 
 def typed_scope(scope: Mapping[str, Any], path: str = "scope", held: bool = False) -> dict[str, TypedValue]:
     """The dimensions of a scope in the form in which scopes are compared.
 
-    Raises `ScopeError` naming the dimension, below `path`, that is a whole number beyond 2^53; where
-    all numbers must be `held` by a double, one that is not too.
+    Raises `ScopeError` that names the dimension, below `path`, for a whole number beyond 2^53. With
+    `held` it does so for any number that a double does not hold.
     """
     found: dict[str, TypedValue] = {}
-    # written out for the types of JSON, which most values are: this is much of the time of resolving
+    # a fast path for the types of JSON, which most values have: this is much of the time of resolving
     for key, value in scope.items():
         kind = type(value)
         if kind is str:

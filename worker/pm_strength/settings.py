@@ -99,8 +99,8 @@ def _strings(value: object) -> bool:
 
 
 _INTEGERS = ("n_min", "max_dims", "max_lessons")
-# The upper bounds keep what is computed from a valid setting within a double, an integer and a timestamp
-# of Postgres; `settings.cases.json` holds SQL to the same.
+# Within the upper bounds nothing that is computed from a setting leaves a double, an integer or a timestamp
+# of Postgres. `settings.cases.json` holds SQL to the same bounds.
 _MAX_INTEGER = 2**31 - 1
 _MAX_ALPHA = 100
 _MAX_STALE_HOURS = 8_760_000

@@ -15,9 +15,11 @@ NO_ACTIONS_DELAYS_SECONDS = (60, 300, 900, 2400)
 
 @dataclass(slots=True)
 class BatchPlan:
-    """How a batch of trade messages ends: what `Store.commit_trades` takes.
+    """What becomes of a batch of trade messages.
 
-    `trade_of` says which trade a strand belongs to, where it can be told.
+    `events` are new rows. By message id: `done_ids` leave the queue, `retries` come again later, and
+    `unreadable` ones name no strand. `dead` are dead letters by strand; `trade_of` is the trade of each
+    strand that has one.
     """
 
     events: list[Row] = field(default_factory=list)
@@ -28,7 +30,7 @@ class BatchPlan:
     trade_of: dict[str, str] = field(default_factory=dict)
 
     def dead_letter(self, strand_id: str, code: str, reason: str) -> None:
-        """Put a strand among the dead letters."""
+        """Make a dead letter of a strand."""
         message = {"strand_id": strand_id}
         self.dead[strand_id] = {"strand_id": strand_id, "code": code, "reason": reason, "message": message}
 

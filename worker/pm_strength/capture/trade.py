@@ -18,6 +18,7 @@ from ..settings import DEFAULT_MODULE
 
 MAX_ID_CHARACTERS = 500
 MAX_PATTERN_KEY_CHARACTERS = 500
+TOO_LARGE = "content: expected at most 1 MB of trade_summary, entry_context and scope"
 
 _UUID = re.compile(r"[0-9a-f]{32}")
 
@@ -32,9 +33,9 @@ class BadStrand:
 
 @dataclass(frozen=True, slots=True)
 class Strand:
-    """One row of `ad_strands`; `trade_id` is the column, `created_at` ISO 8601, `content` parsed.
+    """One row of `ad_strands`: `trade_id` is the column, `created_at` ISO 8601, `content` parsed.
 
-    Of the content only what capture needs has to be there; `characters` is how long that was as JSON.
+    `content` may hold only what capture needs; `characters` is its length as JSON.
     """
 
     id: str
@@ -47,14 +48,13 @@ class Strand:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Strand | BadStrand:
-        """A strand whose content is still JSON text; the database gives None where too much is needed."""
+        """The strand of a row whose content is JSON text, or None where it is over the database's limit."""
         if len(row["id"]) > MAX_ID_CHARACTERS:
             reason = f"id: expected at most {MAX_ID_CHARACTERS} characters, got {len(row['id'])}"
             return BadStrand(row["id"], reason)
         text = row["content"]
         if text is None:
-            reason = "content: expected at most 1 MB of trade_summary, entry_context and scope"
-            return BadStrand(row["id"], reason)
+            return BadStrand(row["id"], TOO_LARGE)
         try:
             content = parse_json(text)
         except JsonError as error:
@@ -81,7 +81,7 @@ class Outcome:
 
     def to_row(self) -> Row:
         """The columns of `pattern_trade_events` that say how the trade ended."""
-        # written out: `asdict` copies deeply, which took a third of the time of capture
+        # not `asdict`: its deep copies took a third of the time of capture
         return {
             "rr": self.rr,
             "pnl_usd": self.pnl_usd,
@@ -194,17 +194,14 @@ def capture_trade(
             event = _event(trade_id, action, outcome, context, small)
         except (StrandError, ScopeError) as error:
             bad.append(BadStrand(action.id, str(error)))
-        else:
-            if event is not None:
-                events.append(event)
+            continue
+        if event is not None:
+            events.append(event)
     return Capture(events, bad, outcome)
 
 
 def read_close(strand: Strand) -> tuple[Outcome, dict[str, Any]]:
-    """The outcome and the entry context that a closing strand states.
-
-    Raises `StrandError` naming the field at fault.
-    """
+    """The outcome and the entry context of a closing strand; raises `StrandError` naming the field."""
     content = _object("content", strand.content)
     summary = _object("content.trade_summary", content.get("trade_summary"))
     context = content.get("entry_context")
@@ -213,11 +210,10 @@ def read_close(strand: Strand) -> tuple[Outcome, dict[str, Any]]:
     if rr is None:
         raise _bad(path + "rr", "a finite number", None)
     exit_timestamp = summary.get("exit_timestamp")
-    timestamp = (
-        _timestamp("created_at", strand.created_at)
-        if exit_timestamp is None
-        else _timestamp(path + "exit_timestamp", exit_timestamp)
-    )
+    if exit_timestamp is None:
+        timestamp = _timestamp("created_at", strand.created_at)
+    else:
+        timestamp = _timestamp(path + "exit_timestamp", exit_timestamp)
     outcome = Outcome(
         rr=rr,
         pnl_usd=_number(path + "pnl_usd", summary.get("pnl_usd")),
@@ -239,9 +235,8 @@ def _event(
     if pattern_key is None or category is None:
         return None
     if not isinstance(pattern_key, str) or not 0 < len(pattern_key) <= MAX_PATTERN_KEY_CHARACTERS:
-        raise _bad(
-            "content.pattern_key", f"a string of 1 to {MAX_PATTERN_KEY_CHARACTERS} characters", pattern_key
-        )
+        expected = f"a string of 1 to {MAX_PATTERN_KEY_CHARACTERS} characters"
+        raise _bad("content.pattern_key", expected, pattern_key)
     try:
         category = canonical_action_category(category)
     except PatternKeyError:

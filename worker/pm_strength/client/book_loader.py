@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # A set is replaced once an hour: one that is replaced each time it is read is a fault.
 SET_TRIES = 5
-# Overrides asked for at once: some 400 KB, which holds the bot's threads up for a hundredth of a second.
+# Overrides of one page: some 400 KB. Reading it holds up the bot's threads for a hundredth of a second.
 PAGE = 1000
 # No project has so many: a book of them takes some 2 GB.
 MAX_ROWS = 2_000_000
@@ -34,8 +34,8 @@ _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UT
 class DatabaseClock:
     """The database's time: what it last said, and what this machine's steady clock counted since.
 
-    A bot whose own clock is wrong is then neither always stale nor never. Where the database does not
-    say its time (before that migration), it is this machine's.
+    So a bot whose own clock is wrong is not always stale, and not never. Where the database does not
+    say its time, this machine's counts.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class DatabaseClock:
     def set(self, text: object, at: float) -> None:
         """Take the time of an answer to a request that was sent `at`, by `time.monotonic`."""
         moment = _moment(text)
-        # so far from the end of time that no sum of ours comes to it
+        # far enough from the last year that adding to it cannot overflow
         self._said = (moment, at) if moment is not None and 1970 <= moment.year < 9000 else None
 
     def now(self) -> datetime:
@@ -58,7 +58,7 @@ class DatabaseClock:
 
 @dataclass(frozen=True, slots=True)
 class LoadedBook:
-    """A book, of which version of the overrides it is, and when that last was the newest.
+    """A book, the version of the overrides that it holds, and when that was last seen to be the newest.
 
     `refreshed` is a time by `time.monotonic`.
     """
@@ -108,7 +108,7 @@ class BookLoader:
         raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
 
     def _rows(self, set_id: int, until: float, closed: Callable[[], bool]) -> Iterator[Row]:
-        """The rows of a set, page by page; whatever a server answers, they come to an end."""
+        """The rows of a set, page by page. They come to an end whatever a server answers."""
         after, count, size = 0, 0, PAGE
         while True:
             if closed():
@@ -132,23 +132,23 @@ class BookLoader:
             if count > MAX_ROWS:
                 raise TransientStoreError(f"The overrides: expected at most {MAX_ROWS:,}, got more.")
             yield from rows
-            # where rows are so long that fewer came, more are asked for step by step
+            # fewer came because rows are long: ask for more step by step
             size = min(PAGE, 2 * len(rows))
 
 
 def materialized_at(text: object) -> datetime | None:
-    """When overrides were materialized, as the database says it; None where it does not.
+    """When overrides were materialized, from the database's text; None where there is none.
 
-    Postgres knows times that Python does not: before the year 1 and `-infinity` is the first moment
-    that Python knows (stale), after the year 9999 and `infinity` the last (never stale, as in SQL).
-    What is not a time shows that nothing is fresh: the first moment.
+    Postgres has times that Python lacks. One before the year 1 and `-infinity` become the first moment
+    of Python (stale); one after the year 9999 and `infinity` become the last (never stale, as in SQL).
+    Anything else is not a time, and becomes the first moment too.
     """
     if text is None:
         return None
     moment = _moment(text)
     if moment is not None:
         return moment
-    # what a server says is logged only where it can be nothing but a time
+    # only what looks like a time is logged: a server could repeat the key
     shown = text if isinstance(text, str) and _LIKE_A_TIME.fullmatch(text) else "not a time"
     log.warning("as_of: expected a time that Python knows", extra={"as_of": shown})
     late = isinstance(text, str) and re.match(r"infinity$|9999-12-31|[0-9]{5,}-(?!.*BC$)", text)

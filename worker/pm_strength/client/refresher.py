@@ -14,7 +14,7 @@ from ..errors import PmStrengthError
 
 log = logging.getLogger(__name__)
 
-# How often a refresher that has no value, or no thread, yet tries again.
+# How often a refresher without a value, or without a thread, tries again.
 FIRST_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -38,10 +38,9 @@ class Source(Protocol[T]):
 class Refresher(Generic[T]):
     """Keeps a value of a source fresh in a thread, which starts when the value is first asked for.
 
-    No method waits longer than `deadline_seconds`, and none for a lock that is held during a load: a
-    load that takes longer goes on behind. After a fork the child has the value of before, and starts a
-    thread and opens a source of its own when it asks. What a source's errors say is logged as `redact`
-    gives it.
+    No method waits longer than `deadline_seconds`: a load that takes longer goes on in the background.
+    After a fork the child keeps the value, and starts a thread and opens a source of its own when it
+    first asks. `redact` is applied to the messages of a source's errors before they are logged.
     """
 
     def __init__(
@@ -61,18 +60,18 @@ class Refresher(Generic[T]):
         _refreshers.add(self)
 
     def _start_anew(self) -> None:
-        # Held for moments only, to change what follows or to wait for a change of it.
+        # Held for moments only, and never during a load; it guards what is below.
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._start_after = 0.0
         self._first_until: float | None = None
-        # Loads are counted from 1; `_succeeded` is the last that did.
+        # Numbers of loads, from 1: the last that was asked for, begun, ended, and that succeeded.
         self._asked = self._begun = self._ended = self._succeeded = 0
 
     def value(self) -> T | None:
         """The value that was loaded last; None if there is none.
 
-        The callers that come before there is one wait for the first load, together no longer than the
+        While there is none, callers wait for the first load, all of them together no longer than the
         deadline.
         """
         if self._thread is None:
@@ -88,7 +87,7 @@ class Refresher(Generic[T]):
         with self._changed:
             if self._thread is None and not self._start():
                 return False
-            # one that has begun may have read what was before
+            # a load that has begun may have read the old value
             wanted = self._begun + 1
             self._asked = max(self._asked, wanted)
             self._changed.notify_all()
@@ -96,7 +95,7 @@ class Refresher(Generic[T]):
             return self._succeeded >= wanted
 
     def stop(self) -> None:
-        """End the thread after the load that it is at."""
+        """End the thread, after the load that it is at."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -132,7 +131,7 @@ class Refresher(Generic[T]):
                 lambda: self._first_until is None or self._ended > 0 or self._closed,
                 max(0.0, until - time.monotonic()),
             )
-            # from now on nobody waits
+            # nobody waits from now on
             self._first_until = None
             self._changed.notify_all()
 
@@ -146,7 +145,7 @@ class Refresher(Generic[T]):
                 self._value = source.load(self._value, lambda: self._closed)
                 succeeded = True
             except Exception as error:
-                # Whatever it is, the value of before goes on answering until it is stale.
+                # Whatever went wrong, the old value goes on answering until it is stale.
                 level = logging.WARNING if isinstance(error, PmStrengthError) else logging.ERROR
                 if not self._closed:
                     said = self._redact(str(error))

@@ -20,10 +20,10 @@ from ..settings import DEFAULT_MODULE
 from .book_loader import BookLoader, LoadedBook
 from .refresher import Refresher
 
-# After so long a request in the background is given up, and the next begins.
+# A request in the background is given up after so long, and the next begins.
 TRY_SECONDS = 20.0
-# Reading an answer holds up all threads of the bot: the worst JSON of this length does so for a tenth of
-# a second. A page (`book_loader.PAGE`) has less than half of it.
+# Reading JSON holds up all threads of the bot: of this length, a tenth of a second at worst. A page
+# (`book_loader.PAGE`) has less than half of it.
 MAX_ANSWER_BYTES = 2**20
 MAX_MODULE_CHARACTERS = 100
 
@@ -66,7 +66,7 @@ class StrengthClient:
             _seconds("deadline_seconds", deadline_seconds),
             redact,
         )
-        # a client that nobody holds any more needs no thread
+        # a client that is garbage needs no thread any more
         weakref.finalize(self, self._refresher.stop).atexit = False
 
     def __enter__(self) -> StrengthClient:
@@ -76,7 +76,7 @@ class StrengthClient:
         self.close()
 
     def close(self) -> None:
-        """Stop refreshing and close the connections, after the deadline in the background."""
+        """Stop refreshing and close the connections: in the background where that takes too long."""
         self._refresher.close()
 
     def resolve(
@@ -97,15 +97,15 @@ class StrengthClient:
         resolution = loaded.book.resolve(pattern_key, action_category, scope, strategy=strategy)
         too_old = time.monotonic() > loaded.refreshed + self._max_age_seconds
         if too_old and resolution.reason != "bad_input":
-            # what it says may be long out of date, and nobody can tell
+            # the project may have published something else long ago
             return replace(resolution, multiplier=1.0, reason="stale")
         return resolution
 
     def refresh(self) -> bool:
         """Load the overrides if newer ones are published.
 
-        False if that did not succeed within `deadline_seconds`: the project is out of reach, or there
-        is so much to load that it goes on in the background.
+        False if that did not succeed within `deadline_seconds`: the project is out of reach, or so much
+        has to be loaded that loading goes on in the background.
         """
         return self._refresher.refresh()
 

@@ -16,7 +16,7 @@ STATES = ("insufficient", "stable", "decaying", "growing")
 MIN_TRADES = 5
 SIGNIFICANCE = 0.05
 MIN_HOURS, MAX_HOURS = 1.0, 8760.0
-# A half-life of a week or more takes nothing off, a doubling time of that adds nothing.
+# A half-life of a week or more takes nothing off the edge; a doubling time of a week or more adds nothing.
 FULL_HOURS = 168.0
 
 

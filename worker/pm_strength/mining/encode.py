@@ -166,7 +166,7 @@ def _in_order(
     return tuple(value for _, value in dimension_values), renumber[coded]
 
 
-# How values compare; what is not here is first made one of these.
+# The kind of each type: values of one kind compare. A value of another type becomes one of these first.
 _KINDS = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "nothing"}
 _KINDS |= {list: "nothing", dict: "nothing", tuple: "nothing", set: "nothing"}
 
@@ -178,7 +178,7 @@ def _key(value: Scalar) -> tuple[str, Scalar]:
 
 
 def _plain(value: object) -> Scalar | None:
-    """A value of a type that JSON has no name for as one that it has; None if it makes no dimension."""
+    """A value of another type as JSON would have it; None if it does not make a dimension."""
     held = plain(value)
     return float(held) if isinstance(held, Decimal | Fraction) else held
 

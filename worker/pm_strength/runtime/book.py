@@ -16,10 +16,10 @@ from .resolution import Match, Matches, Resolution, specificity_order
 
 
 class _Group:
-    """The overrides of one group: what resolving needs of them, worked out beforehand."""
+    """The overrides of one group, with what resolving needs worked out beforehand."""
 
     def __init__(self, matches: list[Match], scopes: list[dict[str, TypedValue]]) -> None:
-        # heaviest first, so that the places of matches are in the order in which they are shown
+        # heaviest first: the order in which matches are shown
         order = sorted(range(len(matches)), key=lambda at: (-matches[at].weight, matches[at].id))
         self.matches = matches = [matches[at] for at in order]
         self.index = OverrideIndex([scopes[at] for at in order])
@@ -52,9 +52,10 @@ class OverrideBook:
     """The overrides of one materialization, and the settings to resolve them with.
 
     `overrides` are rows of `pm_overrides`; `run_id` is the mining run that they come from; `as_of`
-    is when they were materialized, and makes answers `stale` once it is `stale_after_hours` ago.
-    Raises `OverrideError` naming the field of a row that is out of bounds (`override_row.py`).
-    A book never changes, so any number of threads may use it.
+    is when they were materialized: answers are `stale` once that is `stale_after_hours` ago. `clock`
+    gives the time of now, with its time zone; without it this machine's clock does. Raises
+    `OverrideError` that names the field of a row that is out of bounds. A book never changes, so any
+    number of threads may use it.
     """
 
     def __init__(
@@ -76,12 +77,12 @@ class OverrideBook:
         for row in overrides:
             self._size += 1
             match, override_scope = read_override(row, self.settings)
-            # a value that is no dimension is in no scope
+            # a value that is not a dimension holds in no scope
             if len(override_scope) == len(match.scope_subset):
                 group = row["pattern_key"], row["action_category"]
                 matches, scopes = groups.get(group) or groups.setdefault(group, ([], []))
                 matches.append(match)
-                # a few values come up in all rows: kept once, or the garbage collector goes through them
+                # a few values come up in all rows: each is kept once, to spare the garbage collector
                 scopes.append(
                     {name: known.setdefault(value, value) for name, value in override_scope.items()}
                 )
@@ -141,7 +142,7 @@ class OverrideBook:
         return Resolution(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours(), known)
 
     def age_hours(self) -> float | None:
-        """Hours since the materialization; None where nobody says when it was."""
+        """Hours since the materialization; None where its time is not known."""
         if self.as_of is None:
             return None
         return (self._clock() - self.as_of) / timedelta(hours=1)

@@ -1,7 +1,7 @@
-"""One row of pm_overrides as it is read, and the bounds that the database holds it to as well.
+"""One row of pm_overrides, held to the bounds that the database holds it to as well.
 
-Within them, and with a `specificity_alpha` of at most 100, no weight and no sum of weights is beyond
-what a double holds, however many overrides hold: 65^100 is some 1e181.
+Within them, and with a `specificity_alpha` of at most 100, no weight and no sum of weights is too large
+for a double, however many overrides hold: 65^100 is some 1e181.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .resolution import Match, match_weight
 
 
 def read_override(row: Mapping[str, Any], settings: LearningSettings) -> tuple[Match, dict[str, TypedValue]]:
-    """The override of a row, and its scope_subset as scopes are compared.
+    """The override of a row, and its scope_subset in the form in which scopes are compared.
 
-    Raises `OverrideError` naming the field that is missing or out of bounds.
+    Raises `OverrideError` that names the field that is missing or out of bounds.
     """
     try:
         number, subset = row["id"], row["scope_subset"]
@@ -32,7 +32,7 @@ def read_override(row: Mapping[str, Any], settings: LearningSettings) -> tuple[M
         field = "action_category" if isinstance(pattern_key, str) else "pattern_key"
         raise OverrideError(field, "a text", shown(row[field]), number)
     scope = _scope(subset, number)
-    # written out for the doubles that the database gives: a book has 100,000 rows
+    # a fast path for the doubles that the database gives: a book has 100,000 rows
     if not (type(multiplier) is float and MIN_MULTIPLIER <= multiplier <= MAX_MULTIPLIER):
         multiplier = _bounded("multiplier", multiplier, MIN_MULTIPLIER, MAX_MULTIPLIER, number)
     if not (type(confidence) is float and MIN_CONFIDENCE <= confidence <= MAX_CONFIDENCE):

@@ -12,7 +12,7 @@ from typing import Any, overload
 from ..settings import LearningSettings
 
 REASONS = ("matched", "no_match", "zero_weight", "stale", "bad_input", "unavailable")
-# Matches that a resolution shows unless all are asked for, heaviest first.
+# A resolution shows so many matches, the heaviest, unless all are asked for.
 SHOWN_MATCHES = 20
 
 
@@ -43,7 +43,7 @@ class Match:
 
 
 class Matches(Sequence[Match]):
-    """The matches of a resolution, heaviest first: picked out of their group when they are looked at."""
+    """The matches of a resolution, heaviest first. A match is made when it is looked at."""
 
     __slots__ = ("_group", "_places", "_total")
 

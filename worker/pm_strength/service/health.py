@@ -14,23 +14,22 @@ from typing import Self
 from .metrics import CONTENT_TYPE, Metrics
 
 LOOPBACK = "127.0.0.1"
-# Where more come, the oldest goes: a probe is answered at once, so it is never the oldest for long.
+# When more come, the oldest is cut: a probe is answered at once, so it is never the oldest for long.
 MAX_CONNECTIONS = 64
-# For all of a request and its answer, however slowly they trickle.
+# The longest that a request and its answer may take together.
 REQUEST_SECONDS = 5.0
 MAX_HEAD_BYTES = 8192
 JSON = "application/json"
 
-# None if all is well, else what is not.
+# None if all is well, else what is wrong.
 Check = Callable[[], str | None]
 
 
 class HealthServer:
     """Answers while a `with` block runs, in one thread however many connect.
 
-    `/healthz`: 200 while the loops go round, so that a hung worker is started anew. `/readyz`: 200
-    while the database answers too. Both say what is wrong in JSON with a 503. Raises `OSError` if
-    the address cannot be listened on.
+    `/healthz` is 200 while the loops go round, `/readyz` while the database answers too; otherwise both
+    are 503 and say in JSON what is wrong. Raises `OSError` if the address cannot be listened on.
     """
 
     def __init__(self, port: int, alive: Check, ready: Check, metrics: Metrics, host: str = LOOPBACK) -> None:
@@ -46,7 +45,7 @@ class HealthServer:
 
     @property
     def port(self) -> int:
-        """The port that it answers on; of use where 0 was asked for."""
+        """The port that it answers on, also where 0 was asked for."""
         return int(self._socket.getsockname()[1])
 
     def __enter__(self) -> Self:

@@ -12,7 +12,7 @@ SILENT_SECONDS = 120.0
 
 
 class Liveness:
-    """What the loops of a worker tell of themselves, each in its own thread, and whether they should stop."""
+    """What a worker's loops, each in its own thread, tell of themselves, and whether they should stop."""
 
     def __init__(self) -> None:
         self._beats: dict[str, float] = {}

@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-# What every record has anyway; whatever else it has came in as `extra`.
+# What every record has; anything else came in as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 _SECRETS = re.compile(
@@ -75,7 +75,7 @@ def _extra(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _redacted(value: Any) -> Any:
-    """Before it becomes JSON: cutting a string afterwards could leave half an escape behind."""
+    """The value redacted before it becomes JSON: afterwards, half of an escape could be left behind."""
     if isinstance(value, dict):
         return {redact(str(key)): _redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -83,7 +83,7 @@ def _redacted(value: Any) -> Any:
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        # json writes nan and inf as words that no JSON parser takes
+        # json writes nan and inf as words that JSON does not have
         return value if value - value == 0 else str(value)
     return redact(str(value))
 

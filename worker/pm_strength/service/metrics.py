@@ -1,4 +1,4 @@
-"""What a worker tells of itself in numbers, for Prometheus."""
+"""A worker's numbers, for Prometheus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OBSERVE_SECONDS = 15.0
 
 
 class NoMetrics:
-    """The metrics of a worker whose numbers nobody reads: they are dropped, and no project is looked at."""
+    """The metrics of a worker that nobody watches: numbers are dropped, and the project is not looked at."""
 
     def batch(self, plan: BatchPlan, events: int, seconds: float) -> None:
         """As `Metrics.batch`."""
@@ -132,7 +132,7 @@ class Metrics:
             self._lessons.set(newest["mine"]["lessons"])
         if "materialize" in newest:
             self._overrides.set(newest["materialize"]["overrides"])
-            # both by the database's clock: this machine's may be another
+            # both by the database's clock: this machine's may differ
             age = datetime.fromisoformat(queues["now"]) - datetime.fromisoformat(
                 newest["materialize"]["finished_at"]
             )

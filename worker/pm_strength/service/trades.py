@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 # A trade that takes more on disk may be too much for one call; with less, the database may be slow.
 HEAVY_BYTES = 8 * 2**20
-# After so many reads that took too long, each of them alone, a trade is set aside.
+# After so many reads of it alone that took too long, a trade is set aside.
 HEAVY_READS = 2
 SMALL_READS = 5
-# Before a small one is tried again; a heavy one is tried again at once.
+# A small trade is tried again after this time, a heavy one at once.
 PAUSE_SECONDS = 60
 
 # Called after each part of a batch with the messages and events that it had.
@@ -39,7 +39,7 @@ class Trades:
     """The queue of closed trades, captured batch by batch; any number of threads may share it.
 
     `batch_size` counts messages; `visibility_seconds` is how long they stay with a worker that is no
-    longer heard of.
+    longer heard of. `on_batch` is called after each part of a batch.
     """
 
     batch_size: int
@@ -60,7 +60,7 @@ class Trades:
                     if self.liveness.stopping():
                         break
             if self.liveness.stopping():
-                # what was not come to is another worker's; what is done is not on the queue any more
+                # give back what was not reached; what is done is not on the queue any more
                 store.extend(TRADES_QUEUE, ids, 0)
         return len(messages)
 
@@ -96,11 +96,11 @@ class Trades:
 def read_in_parts(
     store: Store, messages: Sequence[Row], beat: Callable[[], None] = lambda: None
 ) -> Iterator[tuple[list[Row], Row]]:
-    """Yield the messages with what `Store.read_trades` reads of their trades, as much as fits at a time.
+    """Yield messages with what `Store.read_trades` reads of their trades, as many as fit at a time.
 
-    After a time-out half as many are asked for, down to one; `beat` is called each time. One that takes
-    too long alone goes back to the queue, and becomes a dead letter with its size as the reason when it
-    has done so a few times; the others go on.
+    After a time-out half as many are asked for, down to one; `beat` is called each time. A message whose
+    trade alone takes too long goes back to the queue; after a few times it becomes a dead letter, with
+    the size of the trade as its reason. The others go on.
     """
     # a message that names no strand has nothing to be read
     pending = [entry for entry in messages if subject(entry) is not None]

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def collect_garbage_less() -> None:
-    """Let Python look for garbage less often, in a process that does nothing but this.
+    """Let Python look for garbage less often, in a process that is only a worker.
 
-    A batch makes a hundred thousand objects and no cycles: looking for them takes a quarter of its time.
+    A batch makes a hundred thousand objects and no cycles: looking for cycles took a quarter of its time.
     """
     gc.set_threshold(50_000, 10, 5)
 
@@ -164,7 +164,7 @@ class Worker:
             self._much_to_do.set()
 
     def _help_step(self, store: Store) -> None:
-        # only the main loop waits on the server: each that does so holds one of its connections
+        # only the main loop waits on the server: each loop that does holds one of its connections
         if not self._much_to_do.wait(self._options.wait_seconds):
             return
         if self._liveness.stopping():

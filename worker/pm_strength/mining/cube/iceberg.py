@@ -106,7 +106,7 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
     if len(first) < n_min:
         return None
     y, t = group.y[first], group.t[first]
-    # about the first values, so that equal ones differ from their mean by exactly 0
+    # centred on the first values, so that equal ones differ from their mean by exactly 0
     with np.errstate(over="ignore", invalid="ignore"):
         (centre, dy), (middle, dt) = _centred(y), _centred(t)
         root = np.array([len(first), centre, dy @ dy, dt @ dt, dt @ dy])
@@ -119,7 +119,7 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
         weight = np.concatenate((weight, np.ones(len(plain))))
     records = make_records(weight, group.y[event], group.t[event], centre, middle)
     rows = Rows(
-        # what is not negative is found faster
+        # unsigned codes index arrays faster
         codes=signed.view(f"u{signed.itemsize}"),
         weight=weight,
         records=records,
@@ -151,7 +151,7 @@ def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[IntArray, CodeA
     cards = np.array([len(values) for values in group.values], dtype=np.int64)
     offset = np.zeros(len(cards) + 1, dtype=np.int64)
     offset[1:] = np.cumsum(cards + 1)
-    # what each code becomes: rare values keep theirs where others are frequent, as codes name values
+    # what each code becomes
     becomes = np.arange(offset[-1]) - np.repeat(offset[:-1], cards + 1)
     rare = count_codes(codes, offset) < n_min
     becomes[rare] = np.repeat(cards, cards + 1)[rare]
@@ -234,7 +234,7 @@ def _run(
 
 
 def _compile(groups: Sequence[CodedGroup]) -> None:
-    """Compile all of it in this thread, where Ctrl-C can end it; nothing is left to do if it is compiled."""
+    """Compile everything in this thread, where Ctrl-C can end it; it takes no time once that is done."""
     for group in groups[:1]:
         one = replace(group, codes=group.codes[:1], trade=group.trade[:1], y=group.y[:1], t=group.t[:1])
         prepared = _prepare(one, 1)

@@ -92,7 +92,7 @@ def finish_pairs(
     for c in range(first, width if pairs else last):
         if kept[c] == 0:
             continue
-        # as a pair with no dimension, whose one code is 0
+        # the other dimension of the pair is none: its only code is 0
         sum_rows(desk, signed, size, c, width, 1, kept[c] + 1, cells)
         enough = 0
         for v in range(kept[c]):

@@ -38,9 +38,9 @@ class Values(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """A node and what is to be walked below it: dimensions from `first` on, of each `kept` values.
+    """A node and what is still to be walked below it: its dimensions from `first` on.
 
-    `values` numbers the kept ones.
+    Of dimension d, `kept[d]` values have enough trades, and `values` numbers them.
     """
 
     node: Node
@@ -52,7 +52,7 @@ class Branch(NamedTuple):
 class Desk(NamedTuple):
     """A node's rows side by side: their records and trades, and a column of codes for each dimension.
 
-    The last column is that of no dimension: its one code is 0.
+    The last column stands for no dimension: all its codes are 0.
     """
 
     records: Any
@@ -61,7 +61,7 @@ class Desk(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What a walk goes by: its rows, the codes of the node it is at, room for a node's rows, and its end.
+    """What a walk goes by: its rows, the codes of the node that it is at, and a desk for a node's rows.
 
     A slice has at least `n_min` trades; once `stop[0]` is set the walk ends.
     """
@@ -88,7 +88,7 @@ def new_cells(size: int) -> Cells:
 
 @compiled
 def with_cells(cells: Cells, need: int) -> Cells:
-    """Room for at least `need` cells; what is in them is lost where it grows."""
+    """Room for at least `need` cells; new cells where there were fewer."""
     return new_cells(need) if need > len(cells.sums) else cells
 
 

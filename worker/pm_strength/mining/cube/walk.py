@@ -182,7 +182,7 @@ def _descend(rows: Rows, stack: Stack, level: int, current: Any) -> None:
 
 @compiled
 def _leave_split(stack: Stack, level: int, current: Any) -> None:
-    """Have walked all values of `split`."""
+    """End the walk over the values of `split`."""
     if stack.split[level] >= 0:
         current[stack.split[level]] = -1
         stack.split[level] = -1
