@@ -19,6 +19,7 @@ class Server:
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
         self.requests: list[bytes] = []
+        self._of_this_thread = threading.local()
         self.closed = threading.Event()
         self._connections: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -36,6 +37,12 @@ class Server:
         for connection in self._connections:
             connection.close()
 
+    @property
+    def asked(self) -> bytes:
+        """The request that the behaviour answers; the last of `requests` may be another connection's."""
+        request: bytes = self._of_this_thread.request
+        return request
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -46,6 +53,7 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             while (request := read_request(connection)) is not None:
+                self._of_this_thread.request = request
                 self.requests.append(request)
                 self.behaviour(self, connection)
 

@@ -74,7 +74,7 @@ class Published:
         if peer not in self.peers:
             self.peers.append(peer)
         number = self.peers.index(peer) + 1
-        asked = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
+        asked = json.loads(server.asked.partition(b"\r\n\r\n")[2])
         whole = asked["page_size"] and not asked["after_id"]
         body = page(1 + number / 10, number, overrides=1 if whole else 0)
         answer(json.dumps(body).encode())(server, connection)

@@ -45,7 +45,7 @@ def page(multiplier: float = 1.5, set_id: int = 1, overrides: int = 0) -> dict[s
 
 def serve(server: Server, connection: socket.socket) -> None:
     """One override, as `pm_strength_read_overrides` gives it."""
-    asked = json.loads(server.requests[-1].partition(b"\r\n\r\n")[2])
+    asked = json.loads(server.asked.partition(b"\r\n\r\n")[2])
     whole = asked["page_size"] and not asked["after_id"]
     answer(json.dumps(page(overrides=1 if whole else 0)).encode())(server, connection)
 

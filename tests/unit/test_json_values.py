@@ -93,7 +93,7 @@ NOTHING: list[Any] = [
     np.complex64(2),
     [2],
     {"a": 2},
-    object(),
+    pytest.param(object(), id="an object"),
 ]
 TOO_LONG: list[Any] = [
     2**53 + 1,

@@ -208,7 +208,7 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def echo_head(server: Server, connection: socket.socket) -> None:
-        connection.sendall(server.requests[-1])
+        connection.sendall(server.asked)
         connection.close()
 
     def echo_header(server: Server, connection: socket.socket) -> None:
@@ -256,7 +256,7 @@ def test_the_runtime_logs_no_key_that_a_server_repeats(
 ) -> None:
     def behave(server: Server, connection: socket.socket) -> None:
         whole = {"set_id": 1, "run_id": 1, "gone": False, "overrides": []} | page
-        if b'"page_size":0' in server.requests[-1]:
+        if b'"page_size":0' in server.asked:
             whole["overrides"] = []
         for row in whole["overrides"]:
             group = {"pattern_key": "p", "action_category": "entry", "scope_subset": {}}
