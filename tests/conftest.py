@@ -1,13 +1,13 @@
 """What all tests need."""
 
-import os
 from pathlib import Path
 
 import pm_strength
 
-# Numba looks at a function's own file to tell whether its compiled code is still good, and not at the
-# files of what it calls: whenever one of them changed, all count as changed.
-_compiled = list((Path(pm_strength.__file__).parent / "mining").rglob("*.py"))
-_newest = max(path.stat().st_mtime_ns for path in _compiled)
-for path in _compiled:
-    os.utime(path, ns=(_newest, _newest))
+# Numba tells by a function's own file whether its compiled code is still good, not by the files of what it
+# calls. So what was compiled before the last change of any of them goes; all else serves every process.
+_mining = Path(pm_strength.__file__).parent / "mining"
+_changed = max(path.stat().st_mtime_ns for path in _mining.rglob("*.py"))
+for path in _mining.rglob("*.nb[ci]"):
+    if path.stat().st_mtime_ns < _changed:
+        path.unlink(missing_ok=True)

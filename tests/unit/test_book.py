@@ -34,21 +34,24 @@ def row(
     }
 
 
-@settings(max_examples=300)
-@given(
-    st.lists(st.tuples(SUBSETS, st.floats(0.3, 3), st.sampled_from([0.0, 0.25, 0.5, 0.9])), max_size=12),
-    SCOPES,
-    st.sampled_from(["blend", "most_specific"]),
-)
-def test_it_resolves_as_defined(
-    overrides: list[tuple[dict[str, Any], float, float]], scope: dict[str, Any], strategy: str
-) -> None:
-    rows = [row(number, *override) for number, override in enumerate(overrides)]
-    chosen = LearningSettings(strategy=strategy)
-    wanted = reference.reference_resolve(rows, chosen.to_dict(), "p", "entry", scope)
-    got = OverrideBook(rows, chosen).resolve("p", "entry", scope)
-    assert (got.reason, got.matched) == (wanted["reason"], wanted["matched"])
-    assert math.isclose(got.multiplier, wanted["multiplier"], rel_tol=1e-12)
+OVERRIDES = st.tuples(SUBSETS, st.floats(0.3, 3), st.sampled_from([0.0, 0.25, 0.5, 0.9]))
+
+
+@pytest.mark.parametrize("examples", [50, pytest.param(1000, marks=pytest.mark.slow)])
+def test_it_resolves_as_defined(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(st.lists(OVERRIDES, max_size=12), SCOPES, st.sampled_from(["blend", "most_specific"]))
+    def check(
+        overrides: list[tuple[dict[str, Any], float, float]], scope: dict[str, Any], strategy: str
+    ) -> None:
+        rows = [row(number, *override) for number, override in enumerate(overrides)]
+        chosen = LearningSettings(strategy=strategy)
+        wanted = reference.reference_resolve(rows, chosen.to_dict(), "p", "entry", scope)
+        got = OverrideBook(rows, chosen).resolve("p", "entry", scope)
+        assert (got.reason, got.matched) == (wanted["reason"], wanted["matched"])
+        assert math.isclose(got.multiplier, wanted["multiplier"], rel_tol=1e-12)
+
+    check()
 
 
 def test_groups_are_kept_apart() -> None:
@@ -137,7 +140,8 @@ def test_it_counts_its_overrides() -> None:
     assert len(OverrideBook([row(number, strands.scope(rng)) for number in range(30)])) == 30
 
 
-def test_a_large_book_resolves_as_the_plain_definition() -> None:
+@pytest.mark.parametrize("scopes", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_large_book_resolves_as_the_plain_definition(scopes: int) -> None:
     """More overrides than a machine word has bits, values that many and that few of them want."""
     rng = random.Random(11)
     values = {"a": [1, "1", True], "b": ["x", "y", 2.5], "c": list(range(400)), "d": [0, False, "0"]}
@@ -150,7 +154,7 @@ def test_a_large_book_resolves_as_the_plain_definition() -> None:
         chosen = LearningSettings(strategy=strategy)
         book = OverrideBook(rows, chosen)
         assert len(book) == 3000
-        for _ in range(40):
+        for _ in range(scopes):
             scope = {
                 name: rng.choice([*known, "other"]) for name, known in values.items() if rng.random() < 0.8
             }

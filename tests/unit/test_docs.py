@@ -156,6 +156,7 @@ def test_the_demos_trades_are_what_is_said_of_them() -> None:
         assert said in (ROOT / path).read_text(), path
 
 
+@pytest.mark.slow
 def test_what_the_readme_shows_of_the_demo_is_what_comes_out() -> None:
     shown = next(block.code for block in blocks(ROOT / "README.md") if "One sizing decision" in block.code)
     strands = demo_strands()

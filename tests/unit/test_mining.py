@@ -19,6 +19,7 @@ from pm_strength import LearningSettings, mine_lessons
 from pm_strength.errors import EventsError, LessonLimitError
 from pm_strength.mining import lesson_rows
 from pm_strength.mining.cube import compiled
+from pm_strength.mining.encode import _code_scopes
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
 from tests.benchmarks.mining_ours import recursion
 from tests.support import reference
@@ -101,19 +102,23 @@ def assert_decay(got: Row, wanted: Row) -> None:
             assert math.isclose(got[name], wanted[name], rel_tol=1e-6, abs_tol=1e-9), name
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    tables_of_events(),
-    st.integers(1, 6) | st.integers(7, 40),
-    st.sampled_from([None, 0, 1, 2, 3, 4]),
-    st.sampled_from(["rr", "roi", "pnl_usd"]),
-    st.sampled_from([None, (), ("x",), ("x", "one", "nowhere")]),
+CHOICES = st.builds(
+    LearningSettings,
+    n_min=st.integers(1, 6) | st.integers(7, 40),
+    max_dims=st.sampled_from([None, 0, 1, 2, 3, 4]),
+    outcome=st.sampled_from(["rr", "roi", "pnl_usd"]),
+    scope_dims=st.sampled_from([None, (), ("x",), ("x", "one", "nowhere")]),
 )
-def test_it_finds_all_slices_with_the_numbers_of_the_definition(
-    events: list[Row], n_min: int, max_dims: int | None, outcome: str, scope_dims: tuple[str, ...] | None
-) -> None:
-    chosen = LearningSettings(n_min=n_min, max_dims=max_dims, outcome=outcome, scope_dims=scope_dims)
-    assert_same(mined(events, chosen), reference.reference_lessons(events, chosen.to_dict()))
+
+
+@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.slow)])
+def test_it_finds_all_slices_with_the_numbers_of_the_definition(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(tables_of_events(), CHOICES)
+    def check(events: list[Row], chosen: LearningSettings) -> None:
+        assert_same(mined(events, chosen), reference.reference_lessons(events, chosen.to_dict()))
+
+    check()
 
 
 def event(trade: int, scope: Row, y: float, hours: float = 0.0) -> Row:
@@ -222,7 +227,10 @@ def test_it_works_with_its_defaults_on_a_frame_of_the_database() -> None:
     assert frame["scope_subset"].tolist() == [{}, {"x": "a"}]
 
 
-def test_a_trade_with_countless_agreements_is_still_counted_once() -> None:
+@pytest.mark.parametrize(
+    "max_dims", [1, *(pytest.param(most, marks=pytest.mark.slow) for most in (2, 3, None))]
+)
+def test_a_trade_with_countless_agreements_is_still_counted_once(max_dims: int | None) -> None:
     """40 events of one trade, all different: too many agreements for signed rows."""
     rng = random.Random(8)
     names = "abcdefgh"
@@ -232,12 +240,22 @@ def test_a_trade_with_countless_agreements_is_still_counted_once() -> None:
         for i in range(120)
     ]
     events += [{**row, "pattern_key": "q"} for row in events[:200:3]]
-    for max_dims in (None, 1, 2, 3):
-        chosen = LearningSettings(n_min=3, max_dims=max_dims)
-        assert_same(mined(events, chosen), reference.reference_lessons(events, chosen.to_dict()))
+    chosen = LearningSettings(n_min=3, max_dims=max_dims)
+    assert_same(mined(events, chosen), reference.reference_lessons(events, chosen.to_dict()))
 
 
+def test_the_codes_of_very_many_values_are_wide_enough() -> None:
+    most = 2**15 - 1
+    for count, kind in ((most - 1, np.int16), (most, np.int32)):
+        scopes = [{"id": number} for number in range(count)]
+        dimensions, ((*values,),), codes = _code_scopes(np.array(scopes, dtype=object), None)
+        assert (dimensions, values, codes.dtype) == (("id",), list(range(count)), kind)
+        assert codes[:, 0].tolist() == values
+
+
+@pytest.mark.slow
 def test_a_dimension_of_very_many_values() -> None:
+    """Their wide codes are compiled by themselves."""
     events = [event(i, {"id": i, "x": i % 2}, float(i % 7), hours=i) for i in range(40_000)]
     frame = mine_lessons(pd.DataFrame(events), LearningSettings(n_min=1, max_dims=2))
     assert len(frame) == 1 + 40_000 + 2 + 40_000
@@ -286,8 +304,9 @@ def test_a_run_ends_when_its_progress_says_so() -> None:
         mine_lessons(pd.DataFrame([event(i, {"x": i % 2}, 1.0) for i in range(100)]), progress=stop)
 
 
-def test_a_made_up_table_of_5000_events_against_the_recursion_of_the_source() -> None:
-    table = make_table(replace(SHAPES["S1"], seed=7))
+@pytest.mark.parametrize(("events", "slices"), [(1000, 80), pytest.param(5000, 900, marks=pytest.mark.slow)])
+def test_a_made_up_table_against_the_recursion_of_the_source(events: int, slices: int) -> None:
+    table = make_table(replace(SHAPES["S1"], events=events, seed=7))
     lessons = mine_lessons(to_frame(table), LearningSettings(max_dims=None))
     wanted = recursion(table)()
     got = {}
@@ -298,7 +317,7 @@ def test_a_made_up_table_of_5000_events_against_the_recursion_of_the_source() ->
         key = int(row["pattern_key"].removeprefix("pattern-")), subset
         got[key] = (row["n"], row["stats"]["avg_rr"], row["stats"]["variance"])
     assert got.keys() == wanted.keys()
-    assert len(got) > 900
+    assert len(got) > slices
     for key, numbers in wanted.items():
         assert got[key] == pytest.approx(numbers, rel=1e-12)
 

@@ -134,15 +134,19 @@ def test_a_job_is_put_back_when_the_worker_is_stopped(monkeypatch: pytest.Monkey
 
 
 def test_it_runs_until_it_is_stopped_and_survives_failures() -> None:
+    class Failing(FakeStore):
+        def claim_trades(self, *arguments: Any) -> list[dict[str, Any]]:
+            if self.reads == 2:
+                worker.stop()
+            return super().claim_trades(*arguments)
+
     stores: list[FakeStore] = []
 
     def connect() -> Store:
-        stores.append(FakeStore(failures=[TransientStoreError("gone")]))
+        stores.append(Failing(failures=[TransientStoreError("gone")]))
         return cast(Store, stores[-1])
 
     worker = Worker(connect, OPTIONS)
-    timer = threading.Timer(1.0, worker.stop)
-    timer.start()
     worker.run()
     assert sum(store.reads for store in stores) > 2
     assert all(store.done[-1] == ("closed",) for store in stores)

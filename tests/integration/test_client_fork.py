@@ -13,7 +13,8 @@ import pytest
 
 from tests.support import wire
 from tests.support.wire import Server, answer
-from tests.unit.test_client_waits import page
+
+from .test_client_waits import page
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -116,8 +117,11 @@ def test_a_fork_that_falls_into_a_refresh_hangs_nothing(first: str) -> None:
         said = run(
             server,
             f"""
+            # the parent need not wait long for what hangs; the child has time for what does not
+            strength._refresher._deadline_seconds = 0.3
             strength.resolve("p", "entry", {{}})
             def child():
+                strength._refresher._deadline_seconds = 2.0
                 start = time.monotonic()
                 if "{first}" == "refresh":
                     assert strength.refresh()
