@@ -5,10 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DENO := $(CURDIR)/$(BIN)/deno
 STAMP := $(VENV)/.installed
-PG15_BIN ?= /usr/lib/postgresql/15/bin
+# Each process has a stack of its own; the tests of a file stay together, as they share what they learned.
+PARALLEL := -n logical --maxprocesses 4 --dist loadfile
+# All that must pass before a merge: the steps of `make check`, and so of .ci/run and the workflow.
+CHECKS := test lint test-functions bench-mining test-slow test-faults test-pg15 test-image
+SHORT := SHAPES=S1 FAULTS=short PG15=short
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime types lint fmt clean
+.PHONY: help setup demo check test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime types lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -22,16 +26,24 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,parquet,local,dev]'
 	@touch $@
 
+check: ## all that must pass before a merge, each step with its time
+	@for step in $(CHECKS); do \
+		printf '\n== make %s ==\n' "$$step"; began=$$(date +%s); \
+		$(MAKE) --no-print-directory "$$step" $(SHORT) || exit 1; \
+		printf '== make %s: %s s ==\n' "$$step" $$(($$(date +%s) - began)); \
+	done
+
 demo: setup ## learn from 2,932 simulated trades on real candles of 7 pairs, and explain one size
 	$(BIN)/pm-strength demo
 
 test: setup ## unit and integration tests (embedded Postgres 18)
-	$(BIN)/pytest -m 'not slow and not faults'
+	$(BIN)/pytest $(PARALLEL) -m 'not slow and not faults'
 
 test-slow: setup ## the tests that `make test` leaves out
 	$(BIN)/pytest -m 'slow and not faults'
 
-test-all: test test-functions test-slow test-faults test-pg15 test-image ## all tests
+test-all: ## the steps of `make check` at full length
+	@$(MAKE) --no-print-directory check SHORT=SHAPES=S1
 
 test-functions: setup ## the edge functions (deno test)
 	cd supabase/functions && "$(DENO)" test --quiet --allow-env --allow-read
@@ -64,7 +76,7 @@ $(VENV)/.bench: $(STAMP)
 	@touch $@
 
 test-pg15: setup ## SQL tests (pgTAP) and integration tests on Debian's Postgres 15 (installs it if root; PG15=short)
-	PG15=$(PG15) $(BIN)/python -m tools.pg15
+	PARALLEL="$(PARALLEL)" PG15=$(PG15) $(BIN)/python -m tools.pg15
 
 lint: setup ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check worker tests tools examples

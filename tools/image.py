@@ -175,7 +175,7 @@ def run(container: str) -> None:
                 db.execute("select public.pm_strength_enqueue_job(%s)", (job,))
                 wait_for(
                     lambda job=job: (
-                        db.execute(  # type: ignore[misc]
+                        db.execute(
                             "select 1 from learning_runs where kind = %s and status = 'succeeded'", (job,)
                         ).fetchone()
                         is not None

@@ -54,7 +54,8 @@ def main() -> int:
     # a project may give new objects to everyone, as Supabase does, or to nobody
     failures += run_pgtap(sorted((ROOT / "supabase" / "tests" / "permissions").glob("*.test.sql")), NOTHING)
     environment = os.environ | {PG_BIN_VARIABLE: str(PG_BIN)}
-    tests = [sys.executable, "-m", "pytest", "tests/integration", "-m", "not slow"]
+    parallel = os.environ.get("PARALLEL", "").split()
+    tests = [sys.executable, "-m", "pytest", "tests/integration", "-m", "not slow", *parallel]
     if environment.get("PG15") == "short":
         apart = [f"tests/integration/test_{name}.py" for name in APART]
         assert all((ROOT / path).exists() for path in apart)
