@@ -13,8 +13,8 @@ from pm_strength.local.stack import Stack
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
 from pm_strength.service.worker import Worker, WorkerOptions
+from tests.support.project import Database
 
-Database = psycopg.Connection[tuple[object, ...]]
 Drain = Callable[[], None]
 FUNCTION_SECRETS = {
     "PM_STRENGTH_BOT_TOKEN": "the-token-of-a-bot",

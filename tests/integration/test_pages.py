@@ -12,9 +12,9 @@ from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
 from tests.support import strands
+from tests.support.project import assert_events, assert_learned
 
 from .conftest import Database, Drain
-from .test_loop import assert_events, assert_learned
 
 
 @pytest.fixture
