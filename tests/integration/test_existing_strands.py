@@ -50,10 +50,12 @@ TABLES = {
 }
 
 
-@pytest.fixture(params=list(TABLES))
-def existing(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """A stack without our schema, and with a user's table of strands."""
-    stack = Stack(tmp_path / "stack", pg_bin=None)
+@pytest.fixture(scope="module", params=list(TABLES))
+def existing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """A stack with a user's table of strands, and without our schema until a test migrates it."""
+    stack = Stack(tmp_path_factory.mktemp("existing") / "stack", pg_bin=None)
     variables = stack.up(migrate_schema=False).variables()
     with psycopg.connect(variables["DB_URL"], autocommit=True) as connection:
         connection.execute(TABLES[request.param].encode())
@@ -141,6 +143,9 @@ def test_old_rows_and_new_ones_are_learned_from(existing: tuple[str, dict[str, s
 def test_the_function_inserts_into_it(existing: tuple[str, dict[str, str]]) -> None:
     kind, variables = existing
     migrate(variables["DB_URL"])
+    with psycopg.connect(variables["DB_URL"]) as connection:
+        connection.execute("truncate ad_strands")
+        connection.execute("select pgmq.purge_queue('pm_strength_trades')")
     strand_id: Any = str(uuid.uuid4())
     if kind.startswith("bigint"):
         strand_id = 2**60 + 1  # no double holds it

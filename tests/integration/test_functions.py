@@ -135,6 +135,7 @@ def test_sizes_are_those_of_the_library(
     assert single == {**answers[0], "matches": answers[0]["matches"][:20]}
 
 
+@pytest.mark.slow
 def test_more_than_one_call_can_hold_is_answered_in_several(
     functions: httpx.Client, secret: dict[str, str], db: Database
 ) -> None:

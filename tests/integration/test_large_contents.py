@@ -200,6 +200,7 @@ def test_what_cannot_be_read_in_one_call_is_set_aside_with_its_size(
     assert store.requeue() == 1
 
 
+@pytest.mark.slow
 def test_the_sweep_goes_on_behind_what_it_cannot_look_at(store: Store, db: Database, impatient: None) -> None:
     insert_closes(db, "small", 40, "'{}'::jsonb")
     insert_closes(db, "vast", 1, "'{}'::jsonb")

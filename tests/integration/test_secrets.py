@@ -65,7 +65,14 @@ def test_a_worker_at_debug_level_with_the_right_key(
 
 
 @pytest.mark.parametrize("kind", MARKED)
-@pytest.mark.parametrize("url", ["API_URL", "http://127.0.0.1:9", f"http://user:{MARKER}@127.0.0.1:9"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("API_URL", f"http://user:{MARKER}@127.0.0.1:9"),
+        # it is tried again and again
+        pytest.param("http://127.0.0.1:9", marks=pytest.mark.slow),
+    ],
+)
 def test_a_key_that_is_wrong_is_in_no_error(variables: dict[str, str], kind: str, url: str) -> None:
     key = MARKED[kind]
     said = run_worker(variables.get(url, url), key, "queue")

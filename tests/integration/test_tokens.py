@@ -207,7 +207,11 @@ def test_tokens_are_checked_with_the_keys_of_the_auth_server(
 
 
 @pytest.mark.parametrize(
-    ("mode", "status"), [("down", 503), ("garbage", 503), ("hangs", 503), ("drips", 503), ("gone", 401)]
+    ("mode", "status"),
+    [
+        *(("down", 503), ("garbage", 503), ("hangs", 503), ("gone", 401)),
+        pytest.param("drips", 503, marks=pytest.mark.slow),
+    ],
 )
 def test_an_auth_server_that_says_nothing_keeps_nobody_waiting(
     tmp_path: Path, api_url: str, keys: StackKeys, mode: str, status: int

@@ -76,7 +76,7 @@ def test_a_closed_trade_is_captured_by_a_worker_that_waits(
     rows = strands.trades(1)
     rows[0]["content"] |= {"pattern_key": "p", "action_category": "entry"}
     # the poll is long: without the server waiting for a message, the trade would come much later
-    with running(connection, WorkerOptions(wait_seconds=5)):
+    with running(connection, WorkerOptions(wait_seconds=2)):
         time.sleep(0.5)
         store.insert_strands(rows)
         wait_until(lambda: count(db, "select count(*) from pattern_trade_events") > 0)
