@@ -35,6 +35,7 @@ class RunReport:
     """What a published run did: its id and the counts of its `learning_runs` row."""
 
     run_id: int
+    module: str
     kind: str
     events: int | None = None
     trades: int | None = None
@@ -92,7 +93,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     if summary["warning"]:
         log.warning(summary["warning"], extra={"run_id": run["run_id"]})
     _purge(store, progress)
-    return RunReport(run_id=run["run_id"], kind="mine", **summary)
+    return RunReport(run_id=run["run_id"], module=module, kind="mine", **summary)
 
 
 def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport | None:
@@ -114,7 +115,11 @@ def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress =
         _publish(store, run["run_id"])
     _purge(store, progress)
     return RunReport(
-        run_id=run["run_id"], kind="materialize", lessons=page["lessons"], overrides=page["overrides"]
+        run_id=run["run_id"],
+        module=module,
+        kind="materialize",
+        lessons=page["lessons"],
+        overrides=page["overrides"],
     )
 
 
