@@ -13,7 +13,7 @@ from ..project.store import Store
 from ..service import machine
 from ..service import runs as learning
 from ..settings import DEFAULT_MODULE, LearningSettings
-from .arguments import ModuleOption, parse_change, parse_value
+from .arguments import ModuleOption, parse_change, parse_module, parse_value
 from .output import (
     Justify,
     RowFormat,
@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
 
 def learn(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
     """Learn now: mine all events into lessons, then turn the lessons into overrides."""
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _mine(store, module)
         _materialize(store, module)
 
@@ -90,24 +90,28 @@ def mine(
         return
     if lessons is not None or changes:
         raise typer.BadParameter("--lessons and --set go with --events")
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _mine(store, module)
 
 
 def materialize(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
     """Turn the lessons of the last mining run into overrides now."""
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _materialize(store, module)
 
 
 def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many to show.")] = 20,
+    module: Annotated[
+        str | None, typer.Option("--module", help="Only the runs of this module; without it, those of all.")
+    ] = None,
     output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
     """Show the newest runs of mining and materializing, and how each ended."""
-    with open_store(directory) as store:
-        rows = store.runs(limit)
+    of_module = None if module is None else parse_module(module)
+    with open_store(directory, of_module) as store:
+        rows = store.runs(limit, of_module)
     if output is RowFormat.JSON:
         print_json(rows)
     elif output is RowFormat.CSV:

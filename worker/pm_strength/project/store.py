@@ -223,10 +223,12 @@ class Store:
         made: list[str] = self._api.rpc("pm_strength_repair")["queues_made"]
         return made
 
-    def runs(self, limit: int = 20) -> list[Row]:
-        """The newest runs first."""
+    def runs(self, limit: int = 20, module: str | None = None) -> list[Row]:
+        """The newest runs of a module, or of all, first."""
         rows: list[Row] = self._api.table(
-            lambda client: client.table("learning_runs").select("*").order("id", desc=True).limit(limit)
+            lambda client: (
+                filtered(client.table("learning_runs"), module=module).order("id", desc=True).limit(limit)
+            )
         )
         return rows
 
