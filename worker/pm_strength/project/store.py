@@ -270,13 +270,14 @@ class Store:
         """Add lessons to a run's set."""
         self._api.rpc("pm_strength_stage_lessons", run_id=run_id, lessons=list(lessons))
 
-    def stage_retired(self, run_id: int) -> None:
-        """Carry the live lessons that the run did not find over as retired."""
+    def stage_retired(self, run_id: int) -> Iterator[None]:
+        """Carry the live lessons that the run did not find over as retired; yields after each page."""
         after: int | None = 0
         while after is not None:
             after = self._api.rpc(
                 "pm_strength_stage_retired", run_id=run_id, after_id=after, page_size=STAGE_PAGE
             )
+            yield
 
     def lessons(self, **filters: Any) -> list[Row]:
         """The lessons of the last run, filtered as `pages.filtered` says."""

@@ -81,7 +81,8 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
         for start in range(0, len(lessons), STAGE_PAGE):
             progress("publishing lessons", start / len(lessons))
             store.stage_lessons(run["run_id"], lesson_rows(lessons, start, start + STAGE_PAGE))
-        store.stage_retired(run["run_id"])
+        for _page in store.stage_retired(run["run_id"]):
+            progress("retiring lessons", 0.0)
         summary = {
             "events": lessons.attrs["events"],
             "trades": lessons.attrs["trades"],

@@ -87,7 +87,10 @@ class Worker:
                 if self._liveness.stopping():
                     return
             while not self._liveness.stopping():
-                if self._capture_all() + self._jobs.do_next(store) == 0:
+                done = self._capture_all() + self._jobs.do_next(store)
+                # capturing beats in threads of its own
+                self._liveness.ended()
+                if done == 0:
                     return
         finally:
             store.close()
