@@ -64,7 +64,7 @@ def set_values(
         store.write_settings(module, settings)
     if module not in known:
         out.print(
-            f"{module} is a new module: from now on, closed trades whose strands name it are learned from.",
+            f"{module} is a new module: the worker now learns from the strands that name it.",
             markup=False,
         )
     out.print(

@@ -111,13 +111,14 @@ class BookLoader:
         raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
 
     def _check_module(self) -> None:
-        """Warn, once, of a module that nobody learns for: for a typo, all sizes would silently be 1.0."""
+        """Warn once if the project does not learn for the module: a typo would silently cost every edge."""
         known = self._store.modules()
         self._is_checked = True
         if self._module not in known:
             log.warning(
-                "no overrides for this module: the project does not learn for it, so multipliers are 1.0",
-                extra={"asked": self._module, "learned_for": known},
+                "The project learns for %s, not for %s: all multipliers are 1.0.",
+                ", ".join(known),
+                self._module,
             )
 
     def _rows(self, set_id: int, until: float, closed: Callable[[], bool]) -> Iterator[Row]:
