@@ -32,7 +32,7 @@ JOB_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """The queue of jobs; `visibility_seconds` is how long one stays with a worker that is gone."""
+    """The queue of jobs; when a worker dies, its job goes to another one after `visibility_seconds`."""
 
     visibility_seconds: int
     liveness: Liveness

@@ -14,7 +14,7 @@ from . import machine
 
 log = logging.getLogger(__name__)
 
-# Called with what is being done and how much of it is; it may raise to give the run up.
+# Called with what is being done and the share that is done, 0 to 1. If it raises, the run fails.
 Progress = Callable[[str, float], None]
 
 EVENT_COLUMNS = (
@@ -46,7 +46,7 @@ class RunReport:
 
 
 def silent(what: str, share: float) -> None:
-    """Progress that nobody looks at."""
+    """Progress that is not shown."""
 
 
 def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport:
@@ -55,7 +55,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
     and `SupersededRunError` if a newer run was published first.
     """
-    # half of what a command takes to start, and most commands do not mine
+    # importing pandas takes half the time that a command needs to start, and most commands do not mine
     import pandas as pd
 
     from ..mining import lesson_rows, mine_lessons
@@ -125,8 +125,8 @@ def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress =
 
 
 def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
-    # Read once: what is recorded is what the run goes by, whoever changes the settings meanwhile. A row
-    # that is invalid is recorded as it is, so that a run which fails for its settings shows them.
+    # Read once, so that the run uses the settings that are recorded, even if someone changes them meanwhile.
+    # An invalid row is recorded as it is: a run that fails because of its settings then shows them.
     try:
         recorded = LearningSettings.from_mapping(raw).to_dict()
     except PmStrengthError:
