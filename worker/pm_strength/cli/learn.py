@@ -19,6 +19,7 @@ from .output import (
     RowFormat,
     RowFormatOption,
     Steps,
+    counted,
     err,
     print_csv,
     print_json,
@@ -134,8 +135,9 @@ def _mine(store: Store, module: str) -> None:
         report = learning.mine(store, module, steps)
         steps.finish()
     print(
-        f"run {report.run_id}: {report.lessons:,} lessons from {report.events:,} events of "
-        f"{report.trades:,} trades, baseline {_baseline(report.baseline)}"
+        f"run {report.run_id}: {counted(report.lessons or 0, 'lesson')} from "
+        f"{counted(report.events or 0, 'event')} of {counted(report.trades or 0, 'trade')}, "
+        f"baseline {_baseline(report.baseline)}"
     )
 
 
@@ -170,8 +172,8 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
         write_json(lessons, sys.stdout)
     numbers = lessons.attrs
     err.print(
-        f"{len(lessons):,} lessons from {numbers['events']:,} events of {numbers['trades']:,} trades, "
-        f"baseline {_baseline(numbers['baseline'])}"
+        f"{counted(len(lessons), 'lesson')} from {counted(numbers['events'], 'event')} of "
+        f"{counted(numbers['trades'], 'trade')}, baseline {_baseline(numbers['baseline'])}"
     )
     if numbers["warning"]:
         err.print(numbers["warning"], style="yellow")
@@ -184,7 +186,10 @@ def _materialize(store: Store, module: str) -> None:
         steps.finish()
     if report is None:
         raise PmStrengthError("There are no lessons yet: `pm-strength learn` mines first, then materializes.")
-    print(f"run {report.run_id}: {report.overrides:,} overrides from {report.lessons:,} lessons")
+    print(
+        f"run {report.run_id}: {counted(report.overrides or 0, 'override')} from "
+        f"{counted(report.lessons or 0, 'lesson')}"
+    )
 
 
 def _baseline(mean: float | None) -> str:

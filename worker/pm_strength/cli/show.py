@@ -221,7 +221,8 @@ def _print_table(kind: _Kind, rows: list[Row], is_cut: bool, of_any_action: bool
     title = counted(len(rows), kind.noun)
     if is_cut:
         order = ", entries and adds first" if of_any_action else ""
-        title = f"The strongest {title}{order} (-n for more, -o json or csv for all)"
+        strongest = title if len(rows) > 1 else kind.noun
+        title = f"The strongest {strongest}{order} (-n for more, -o json or csv for all)"
     print_table(title, kind.headings, map(kind.cells, rows))
     unsized = sum(not _is_sized(row) for row in rows)
     if unsized:
