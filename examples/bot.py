@@ -102,7 +102,11 @@ def main() -> None:
     parser.add_argument("--trades", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    url, key = os.environ["SUPABASE_URL"], os.environ["SUPABASE_SECRET_KEY"]
+    url, key = os.environ.get("SUPABASE_URL"), os.environ.get("SUPABASE_SECRET_KEY")
+    if not url or not key:
+        parser.error(
+            "set SUPABASE_URL and SUPABASE_SECRET_KEY to the address and the secret key of a project"
+        )
     with StrengthClient(url, key) as strength:
         sizes = run(create_client(url, key), strength, options.trades, options.seed)
     for chain, size in sorted(sizes.items()):

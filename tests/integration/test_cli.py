@@ -141,7 +141,7 @@ def test_what_sizes_a_position_comes_first(stack: Stack, store: Store, drain: Dr
             assert list(map(order, cut)) == wanted[:limit]
         assert f"no size depends on their {command}" in said(command, "-n", str(sized))
         assert f"no size depends on 5 of these {command}" in said(command, "-n", str(sized + 5))
-        assert f"no size depends on 2 of these {command}" in said(command, "--action", "trim", "-n", "2")
+        assert f"no size depends on any {command[:-1]} here" in said(command, "--action", "trim", "-n", "2")
         assert "no size depends" not in said(command, "--action", "entry", "-n", "2")
 
 
@@ -154,7 +154,8 @@ def test_each_module_has_its_own_settings_lessons_and_overrides(
         assert ended.exit_code == 0, ended.output
         return json.loads(ended.stdout) if "json" in arguments else ended.stdout
 
-    said("settings", "set", "n_min=5")
+    assert "scout is a new module" in said("settings", "set", "n_min=6")
+    assert "new module" not in said("settings", "set", "n_min=5")
     assert said("settings", "show", "-o", "json")["n_min"] == 5
     assert said("settings", "show", "-o", "json", module="pm")["n_min"] == 33
     store.insert_strands([row | {"module": "scout"} for row in strands.trades(100)])
@@ -174,6 +175,29 @@ def test_each_module_has_its_own_settings_lessons_and_overrides(
     said("learn")
     runs = [row["module"] for row in store.runs()]
     assert runs == ["scout", "scout", "scout", "scout", "pm", "pm"]
+    assert [row["module"] for row in said("runs", "-o", "json")] == ["scout"] * 4
+    assert [row["kind"] for row in said("runs", "-o", "json", module="pm")] == ["materialize", "mine"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("learn",),
+        ("mine",),
+        ("materialize",),
+        ("lessons",),
+        ("overrides",),
+        ("runs",),
+        ("settings", "show"),
+        ("resolve", "--pattern-key", "p", "--action", "entry"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_module_that_nobody_learns_for_is_wrong_usage(cli: Cli, command: tuple[str, ...]) -> None:
+    """A typo would else look as if nothing was learned."""
+    said = cli(*command, "--module", "pn", code=2)
+    assert "--module" in said
+    assert "learns for pm, not for pn" in said
 
 
 def test_bad_lines_are_reported_and_the_exit_code_tells(cli: Cli, tmp_path: Path, store: Store) -> None:
@@ -233,6 +257,7 @@ def test_settings_are_checked_and_shown(cli: Cli) -> None:
         (("overrides", "--action", "hodl"), 2),
         (("overrides", "--pattern-key", "\udcff"), 2),
         (("learn", "--module", ""), 2),
+        (("settings", "set", "--module", "m" * 101, "n_min=5"), 2),
         (("settings", "show", "--module", "\udcff"), 2),
         (("import", "/nowhere/at/all.jsonl"), 2),
         (("materialize",), 1),

@@ -42,7 +42,7 @@ NOT_RUN = {
     "make test ": "these tests are part of it",
     "pm-strength up ": "test_stack and test_cli start and stop stacks; here one is up",
     "pm-strength down --purge\n": "it would take the project from the other pages",
-    "python examples/bot.py": "test_examples runs it; here it would change what the other pages show",
+    "export SUPABASE_URL=$API_URL": "test_examples runs it; here it would change what the other pages show",
     "supabase start": "needs Docker",
     "supabase link": "needs a hosted project; test_supabase_cli pushes to a database",
     "supabase functions deploy": "needs a hosted project",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import threading
 import time
@@ -27,10 +26,12 @@ STATUS: dict[str, Any] = {
     "queues": [{"queue": "pm_strength_trades", "depth": 7, "due": 7, "oldest_age_seconds": 12.5}],
     "dead_letters": 3,
 }
-NEWEST = {
-    "mine": {"lessons": 100},
-    "materialize": {"overrides": 40, "finished_at": "2026-01-01T00:00:00+00:00"},
-}
+RUNS: list[dict[str, Any]] = [
+    {"module": "dm", "kind": "mine", "lessons": 7},
+    {"module": "dm", "kind": "materialize", "overrides": 3, "finished_at": "2026-01-01T23:00:00+00:00"},
+    {"module": "pm", "kind": "mine", "lessons": 100},
+    {"module": "pm", "kind": "materialize", "overrides": 40, "finished_at": "2026-01-01T00:00:00+00:00"},
+]
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -179,13 +180,12 @@ def test_it_listens_on_loopback_unless_told_otherwise() -> None:
 
 def test_the_numbers() -> None:
     metrics = Metrics()
-    assert math.isnan(values(metrics)["pm_strength_book_age_seconds"])
     plan = BatchPlan(done_ids=[1, 2, 3], retries=[{}], unreadable=[9])
     plan.dead_letter("s", "bad_strand", "rr: no")
     metrics.batch(plan, 12, 0.25)
     metrics.job("mine", 4.0)
     metrics.failure()
-    metrics.project(STATUS, NEWEST)
+    metrics.project(STATUS, ["dm", "pm"], RUNS)
     seen = values(metrics)
     assert seen["pm_strength_messages_total|done"] == 3
     assert seen["pm_strength_messages_total|retried"] == 1
@@ -197,15 +197,33 @@ def test_the_numbers() -> None:
     assert seen["pm_strength_queue_depth|pm_strength_trades"] == 7
     assert seen["pm_strength_queue_lag_seconds|pm_strength_trades"] == 12.5
     assert seen["pm_strength_dead_letters"] == 3
-    assert seen["pm_strength_lessons"] == 100
-    assert seen["pm_strength_overrides"] == 40
-    # a day by the database's clock, whatever this machine's says
-    assert seen["pm_strength_book_age_seconds"] == pytest.approx(86400, abs=60)
-    metrics.run(RunReport(run_id=1, kind="mine", lessons=5))
-    metrics.run(RunReport(run_id=2, kind="materialize", lessons=5, overrides=2))
+
+
+def test_the_numbers_of_a_module_are_its_own() -> None:
+    metrics = Metrics()
+    assert "pm_strength_book_age_seconds|pm" not in values(metrics)
+    metrics.project(STATUS, ["dm", "pm"], RUNS)
     seen = values(metrics)
-    assert (seen["pm_strength_lessons"], seen["pm_strength_overrides"]) == (5, 2)
-    assert seen["pm_strength_book_age_seconds"] < 60
+    assert (seen["pm_strength_lessons|pm"], seen["pm_strength_overrides|pm"]) == (100, 40)
+    assert (seen["pm_strength_lessons|dm"], seen["pm_strength_overrides|dm"]) == (7, 3)
+    # a day by the database's clock, whatever this machine's says
+    assert seen["pm_strength_book_age_seconds|pm"] == pytest.approx(86400, abs=60)
+    assert seen["pm_strength_book_age_seconds|dm"] == pytest.approx(3600, abs=60)
+    metrics.run(RunReport(run_id=1, module="dm", kind="mine", lessons=5))
+    metrics.run(RunReport(run_id=2, module="dm", kind="materialize", lessons=5, overrides=2))
+    seen = values(metrics)
+    assert (seen["pm_strength_lessons|dm"], seen["pm_strength_overrides|dm"]) == (5, 2)
+    assert seen["pm_strength_book_age_seconds|dm"] < 60
+    assert seen["pm_strength_overrides|pm"] == 40
+    assert seen["pm_strength_book_age_seconds|pm"] > 86000
+
+
+def test_a_module_that_is_not_learned_for_any_more_has_no_numbers() -> None:
+    metrics = Metrics()
+    metrics.project(STATUS, ["dm", "pm"], RUNS)
+    metrics.project(STATUS, ["pm"], RUNS[2:])
+    assert [name for name in values(metrics) if name.endswith("|dm")] == []
+    assert values(metrics)["pm_strength_overrides|pm"] == 40
 
 
 OPTIONS = WorkerOptions(job_interval_seconds=0)
@@ -224,8 +242,11 @@ class Silent:
     def read_job(self, *_: Any) -> None:
         return None
 
-    def runs(self, *_: Any) -> list[Any]:
+    def modules(self) -> list[str]:
         self.looks += 1
+        return ["pm"]
+
+    def published_runs(self, _: Any) -> list[Any]:
         return []
 
     def queue_status(self) -> dict[str, Any]:

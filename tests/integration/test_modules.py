@@ -54,6 +54,23 @@ def test_each_module_has_its_own_events_and_sets(both: Store, db: Database) -> N
     ]
 
 
+def test_the_published_runs_are_the_last_of_each_kind_of_each_module(both: Store) -> None:
+    assert both.modules() == ["dm", "pm"]
+    first = both.runs(4)[-1]["id"]
+    # the newest runs of all are of one module, and one of them failed
+    again = [learning.mine(both, "pm").run_id for _ in range(2)]
+    run = both.begin_run("pm", "mine", {})
+    assert run is not None
+    both.fail_run(run["run_id"], "it broke")
+    published = [(row["module"], row["kind"], row["id"]) for row in both.published_runs(both.modules())]
+    assert published == [
+        ("dm", "mine", first + 2),
+        ("dm", "materialize", first + 3),
+        ("pm", "mine", again[-1]),
+        ("pm", "materialize", first + 1),
+    ]
+
+
 def test_a_run_of_one_leaves_the_other_alone(both: Store) -> None:
     before = both.lessons(module="pm"), both.overrides(module="pm")
     lessons = len(both.lessons(module="dm", status="active"))

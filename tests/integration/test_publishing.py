@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
 
@@ -126,10 +126,10 @@ def test_an_older_run_never_replaces_a_newer_one(learned: Store) -> None:
 def test_a_run_that_was_overtaken_says_so(learned: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = learned.stage_retired
 
-    def overtake(run_id: int) -> None:
+    def overtake(run_id: int) -> Iterator[None]:
         monkeypatch.setattr(learned, "stage_retired", stage)
         learning.mine(learned)
-        stage(run_id)
+        return stage(run_id)
 
     monkeypatch.setattr(learned, "stage_retired", overtake)
     with pytest.raises(SupersededRunError):

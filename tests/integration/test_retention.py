@@ -130,7 +130,8 @@ def test_rewriting_lessons_keeps_tables_and_indexes_to_a_size(store: Store, db: 
         assert run is not None
         for start in range(0, len(lessons), 4000):
             store.stage_lessons(run["run_id"], lessons[start : start + 4000])
-        store.stage_retired(run["run_id"])
+        for _page in store.stage_retired(run["run_id"]):
+            pass
         assert store.publish_run(run["run_id"], len(lessons), {"lessons": len(lessons)}) == "published"
         for _removed in store.purge_sets():
             pass

@@ -26,6 +26,10 @@ class ClockStore:
         self.skew = skew
         self.as_of: Any = (datetime.now(UTC) + skew - age).isoformat()
         self.says_now = says_now
+        self.run_id: int | None = 1
+
+    def modules(self) -> list[str]:
+        return ["dm", "pm"]
 
     def override_page(
         self, set_id: int | None = None, after_id: int = 0, page_size: int = 5, module: str = "pm"
@@ -41,7 +45,7 @@ class ClockStore:
         answer = {
             "set_id": 1,
             "gone": False,
-            "run_id": 1,
+            "run_id": self.run_id,
             "as_of": self.as_of,
             "settings": {},
             "overrides": [row] if set_id is not None and not after_id else [],
@@ -240,3 +244,17 @@ def test_pages_shrink_with_what_comes_and_grow_back() -> None:
     pages = Pages(give)
     assert load(pages) == 5000
     assert pages.asked[:5] == [PAGE, 250, 500, PAGE, PAGE]
+
+
+@pytest.mark.parametrize(("module", "warnings"), [("pn", 1), ("dm", 0)])
+def test_a_module_that_nobody_learns_for_is_warned_of_once(
+    module: str, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answers are `no_match`, as for a module that has learned nothing yet."""
+    store = ClockStore(timedelta(), timedelta())
+    store.as_of = store.run_id = None
+    with caplog.at_level(logging.WARNING):
+        loader = BookLoader(lambda: cast(Store, store), module)
+        loader.load(loader.load(None))
+    warned = ["The project learns for dm, pm, not for pn: all multipliers are 1.0."]
+    assert [record.getMessage() for record in caplog.records] == warned * warnings

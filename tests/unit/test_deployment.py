@@ -62,6 +62,9 @@ def test_dashboard_and_alerts_name_metrics_that_exist() -> None:
     assert plain <= metrics | {re.sub(r"_total$", "", name) for name in metrics}
     used = {re.sub(r"_total$", "", name) for name in plain}
     assert {re.sub(r"_total$", "", name) for name in metrics} - used == set(), "a metric that nobody looks at"
+    of_modules = re.compile(r"pm_strength_(lessons|overrides|book_age_seconds)\b")
+    mixed = [text for text in expressions if of_modules.search(text) and "by (module)" not in text]
+    assert mixed == [], "one module that learns would hide another that does not"
 
 
 def test_the_image_needs_no_root_and_takes_no_secret_along() -> None:

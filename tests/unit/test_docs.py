@@ -93,6 +93,16 @@ def test_functions_of_the_database_and_metrics_that_are_named_exist(page: Path) 
         assert name in known, name
 
 
+def test_messages_that_are_explained_are_said() -> None:
+    code = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    page = prose(ROOT / "docs" / "troubleshooting.md")
+    messages = re.findall(r"^(?:\| |- )`([A-Za-z][^`|]* [^`|]*)`", page, re.MULTILINE)
+    assert len(messages) > 3
+    for message in (message for message in messages if not message.startswith("pm-strength ")):
+        for part in message.split(" ... "):
+            assert part.removesuffix(" ...") in code, message
+
+
 @pages
 def test_every_block_of_code_is_of_a_kind_that_is_looked_at(page: Path) -> None:
     for block in blocks(page):

@@ -41,7 +41,7 @@ class Answers:
 
 def said(monkeypatch: pytest.MonkeyPatch, answers: Answers, action: str = "entry") -> str:
     @contextmanager
-    def open_store(directory: object) -> Iterator[Answers]:
+    def open_store(*_: object) -> Iterator[Answers]:
         yield answers
 
     monkeypatch.setattr("pm_strength.cli.resolve.open_store", open_store)

@@ -137,3 +137,11 @@ def test_an_unfinished_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ZeroDivisionError):
         write_lessons(mine_lessons(frame(), LearningSettings(n_min=10)), path)
     assert path.read_text() == "before"
+
+
+def test_one_of_each_is_told_in_the_singular(tmp_path: Path) -> None:
+    events = frame().head(1)
+    events["scope"] = "{}"
+    events.to_csv(tmp_path / "one.csv", index=False)
+    ended = CliRunner().invoke(app, ["mine", "--events", str(tmp_path / "one.csv"), "--set", "n_min=1"])
+    assert "1 lesson from 1 event of 1 trade, baseline +0.0000" in ended.stderr

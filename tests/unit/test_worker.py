@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from pm_strength.errors import (
 )
 from pm_strength.project.store import JOBS_QUEUE, Store
 from pm_strength.service import runs as learning
+from pm_strength.service.liveness import SILENT_SECONDS
 from pm_strength.service.worker import Worker, WorkerOptions
 
 OPTIONS = WorkerOptions(wait_seconds=0, job_interval_seconds=0.01)
@@ -85,6 +87,8 @@ def test_an_unknown_job_is_dead_lettered_with_its_reason() -> None:
         (SupersededRunError("newer"), ("archive", [1])),
         (TransientStoreError("restarting"), ("extend", [1], 60)),
         (RuntimeError("a bug"), ("dead", 1, "RuntimeError: a bug")),
+        # a module that was removed while its job waited: the worker must not end for it, start after start
+        (PermanentStoreError("module: no", code="22023"), ("dead", 1, "PermanentStoreError: module: no")),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -131,6 +135,36 @@ def test_a_job_is_put_back_when_the_worker_is_stopped(monkeypatch: pytest.Monkey
     monkeypatch.setattr(learning, "mine", work)
     worker.drain()
     assert ("extend", [1], 0) in store.done
+
+
+def test_a_long_sweep_beats_and_can_be_stopped() -> None:
+    store = FakeStore([job(1, "sweep")])
+    worker = Worker(lambda: cast(Store, store), OPTIONS)
+
+    def sweep() -> Iterator[int]:
+        worker.stop()
+        yield 5000
+        raise AssertionError("the sweep should have been stopped")
+
+    store.sweep = sweep  # type: ignore[method-assign]
+    worker._jobs.do_next(cast(Store, store))
+    assert ("extend", [1], 0) in store.done
+
+
+def test_a_drain_does_not_wait_for_a_beat_of_a_job_that_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It captures in other threads meanwhile, for as long as that takes."""
+    store = FakeStore([job(1, "mine")])
+    worker = Worker(lambda: cast(Store, store), OPTIONS)
+
+    def work(store: Any, module: str, progress: Any) -> learning.RunReport:
+        progress("mining", 0.5)
+        return learning.RunReport(run_id=1, module=module, kind="mine", lessons=0)
+
+    monkeypatch.setattr(learning, "mine", work)
+    worker.drain()
+    later = time.monotonic() + SILENT_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert worker.alive() is None
 
 
 def test_it_runs_until_it_is_stopped_and_survives_failures() -> None:

@@ -11,6 +11,7 @@ from .errors import SettingsError
 
 # The module that is meant where none is named.
 DEFAULT_MODULE = "pm"
+MAX_MODULE_CHARACTERS = 100
 STRATEGIES = ("blend", "most_specific")
 # The column of an event that holds each outcome; `roi` is that column's percent divided by 100.
 OUTCOME_COLUMNS = {"rr": "rr", "roi": "rpnl_pct", "pnl_usd": "pnl_usd"}

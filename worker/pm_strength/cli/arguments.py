@@ -11,6 +11,7 @@ import typer
 from ..errors import PatternKeyError
 from ..json_values import is_storable
 from ..patterns import canonical_action_category
+from ..settings import MAX_MODULE_CHARACTERS
 
 
 def typed(text: str) -> str:
@@ -28,8 +29,9 @@ def storable(text: str, option: str) -> str:
 
 def parse_module(text: str) -> str:
     """The name of a module."""
-    if not text:
-        raise typer.BadParameter("expected the name of a module, such as pm", param_hint="--module")
+    if not 0 < len(text) <= MAX_MODULE_CHARACTERS:
+        expected = f"expected the name of a module, such as pm, of at most {MAX_MODULE_CHARACTERS} characters"
+        raise typer.BadParameter(expected, param_hint="--module")
     return storable(text, "--module")
 
 

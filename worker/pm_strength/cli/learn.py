@@ -13,12 +13,13 @@ from ..project.store import Store
 from ..service import machine
 from ..service import runs as learning
 from ..settings import DEFAULT_MODULE, LearningSettings
-from .arguments import ModuleOption, parse_change, parse_value
+from .arguments import ModuleOption, parse_change, parse_module, parse_value
 from .output import (
     Justify,
     RowFormat,
     RowFormatOption,
     Steps,
+    counted,
     err,
     print_csv,
     print_json,
@@ -54,7 +55,7 @@ def register(app: typer.Typer) -> None:
 
 def learn(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
     """Learn now: mine all events into lessons, then turn the lessons into overrides."""
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _mine(store, module)
         _materialize(store, module)
 
@@ -90,24 +91,28 @@ def mine(
         return
     if lessons is not None or changes:
         raise typer.BadParameter("--lessons and --set go with --events")
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _mine(store, module)
 
 
 def materialize(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
     """Turn the lessons of the last mining run into overrides now."""
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _materialize(store, module)
 
 
 def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many to show.")] = 20,
+    module: Annotated[
+        str | None, typer.Option("--module", help="Only the runs of this module; without it, those of all.")
+    ] = None,
     output: RowFormatOption = RowFormat.TABLE,
     directory: ProjectDirectory = None,
 ) -> None:
     """Show the newest runs of mining and materializing, and how each ended."""
-    with open_store(directory) as store:
-        rows = store.runs(limit)
+    of_module = None if module is None else parse_module(module)
+    with open_store(directory, of_module) as store:
+        rows = store.runs(limit, of_module)
     if output is RowFormat.JSON:
         print_json(rows)
     elif output is RowFormat.CSV:
@@ -130,8 +135,9 @@ def _mine(store: Store, module: str) -> None:
         report = learning.mine(store, module, steps)
         steps.finish()
     print(
-        f"run {report.run_id}: {report.lessons:,} lessons from {report.events:,} events of "
-        f"{report.trades:,} trades, baseline {_baseline(report.baseline)}"
+        f"run {report.run_id}: {counted(report.lessons or 0, 'lesson')} from "
+        f"{counted(report.events or 0, 'event')} of {counted(report.trades or 0, 'trade')}, "
+        f"baseline {_baseline(report.baseline)}"
     )
 
 
@@ -166,8 +172,8 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
         write_json(lessons, sys.stdout)
     numbers = lessons.attrs
     err.print(
-        f"{len(lessons):,} lessons from {numbers['events']:,} events of {numbers['trades']:,} trades, "
-        f"baseline {_baseline(numbers['baseline'])}"
+        f"{counted(len(lessons), 'lesson')} from {counted(numbers['events'], 'event')} of "
+        f"{counted(numbers['trades'], 'trade')}, baseline {_baseline(numbers['baseline'])}"
     )
     if numbers["warning"]:
         err.print(numbers["warning"], style="yellow")
@@ -180,7 +186,10 @@ def _materialize(store: Store, module: str) -> None:
         steps.finish()
     if report is None:
         raise PmStrengthError("There are no lessons yet: `pm-strength learn` mines first, then materializes.")
-    print(f"run {report.run_id}: {report.overrides:,} overrides from {report.lessons:,} lessons")
+    print(
+        f"run {report.run_id}: {counted(report.overrides or 0, 'override')} from "
+        f"{counted(report.lessons or 0, 'lesson')}"
+    )
 
 
 def _baseline(mean: float | None) -> str:

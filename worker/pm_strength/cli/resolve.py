@@ -59,14 +59,14 @@ def resolve(
     category, context = parse_action(action), parse_scope(scope)
     key = storable(pattern_key, "--pattern-key")
     limit = None if show_all else SHOWN_MATCHES
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         answer = store.resolve(key, category, context, limit, module)
         if output is Format.TABLE and answer["strategy"] == "most_specific":
             # the answer holds the heaviest overrides, and the most specific one may be lighter
             answer = store.resolve(key, category, context, None, module)
     if size_frac is not None:
         resolution = Resolution(
-            answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer.get("strategy")
+            answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer["strategy"]
         )
         sized = apply_strength(
             {"action_category": category, "size_frac": size_frac}, resolution, exposure_skew

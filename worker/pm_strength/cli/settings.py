@@ -25,7 +25,7 @@ def show(
     directory: ProjectDirectory = None,
 ) -> None:
     """Show all settings, and the defaults of those that differ. The exit code is 2 if one is invalid."""
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         settings = LearningSettings.from_mapping(store.settings_row(module)).to_dict()
     if output is Format.JSON:
         print_json(settings)
@@ -52,6 +52,7 @@ def set_values(
 ) -> None:
     """Change settings. NAME= without a value brings the default back."""
     with open_store(directory) as store:
+        known = store.modules()
         settings = store.settings_row(module)
         for name, text in map(parse_change, changes):
             if text:
@@ -61,6 +62,11 @@ def set_values(
                 settings.pop(name, None)
         LearningSettings.from_mapping(settings)
         store.write_settings(module, settings)
+    if module not in known:
+        out.print(
+            f"{module} is a new module: the worker now learns from the strands that name it.",
+            markup=False,
+        )
     out.print(
         f"Saved: {counted(len(settings), 'setting')} of the module {module}, and the defaults of all others. "
         "Runs use them from the next one on, resolving uses them at once.",

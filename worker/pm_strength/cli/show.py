@@ -92,7 +92,7 @@ def lessons(
     Those of entries and adds come first, because only these are sized; then the strongest edge first.
     """
     filters = _filters(module, pattern_key, action, scope) | {"status": "retired" if retired else "active"}
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _show(LESSONS, store.lessons, store.strongest_lessons, filters, limit, output)
 
 
@@ -111,7 +111,7 @@ def overrides(
     from 1 first.
     """
     filters = _filters(module, pattern_key, action, scope)
-    with open_store(directory) as store:
+    with open_store(directory, module) as store:
         _show(OVERRIDES, store.overrides, store.strongest_overrides, filters, limit, output)
 
 
@@ -221,11 +221,13 @@ def _print_table(kind: _Kind, rows: list[Row], is_cut: bool, of_any_action: bool
     title = counted(len(rows), kind.noun)
     if is_cut:
         order = ", entries and adds first" if of_any_action else ""
-        title = f"The strongest {title}{order} (-n for more, -o json or csv for all)"
+        strongest = title if len(rows) > 1 else kind.noun
+        title = f"The strongest {strongest}{order} (-n for more, -o json or csv for all)"
     print_table(title, kind.headings, map(kind.cells, rows))
     unsized = sum(not _is_sized(row) for row in rows)
     if unsized:
-        out.print(f"Trims and exits are never sized, so no size depends on {unsized} of these {kind.noun}s.")
+        which = f"{unsized} of these {kind.noun}s" if unsized < len(rows) else f"any {kind.noun} here"
+        out.print(f"Trims and exits are never sized, so no size depends on {which}.")
     elif is_cut and of_any_action:
         out.print(
             f"Trims and exits are never sized, so no size depends on their {kind.noun}s. "

@@ -60,7 +60,8 @@ def down(
 def status(directory: StackDirectory = DEFAULT_DIRECTORY, output: StatusOption = StatusFormat.PRETTY) -> None:
     """Show the addresses and keys of the embedded stack. The exit code is 3 if it does not run.
 
-    To have them as variables in a shell: eval "$(pm-strength status -o env)"
+    To have them as variables in a shell: eval "$(pm-strength status -o env)"; after `set -a`, the programs
+    that you start from there see them too.
     """
     running = open_stack(directory).status()
     if running is None:

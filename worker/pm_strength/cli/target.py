@@ -69,10 +69,24 @@ def directory_option(directory: Path) -> str:
 
 
 @contextmanager
-def open_store(directory: Path | None) -> Iterator[Store]:
-    """A store on the project that `find_project` finds, closed at the end of the block."""
+def open_store(directory: Path | None, module: str | None = None) -> Iterator[Store]:
+    """A store on the project that `find_project` finds, closed at the end of the block.
+
+    A `module` that the project does not learn for is wrong usage.
+    """
     store = Store.connect(find_project(directory))
     try:
+        if module is not None:
+            _check_module(module, store.modules())
         yield store
     finally:
         store.close()
+
+
+def _check_module(module: str, known: list[str]) -> None:
+    if module not in known:
+        raise typer.BadParameter(
+            f"this project learns for {', '.join(known)}, not for {module}; "
+            "`pm-strength settings set --module` makes a new module",
+            param_hint="--module",
+        )

@@ -75,6 +75,7 @@ class BookLoader:
     def __init__(self, connect: Callable[[], Store], module: str = DEFAULT_MODULE) -> None:
         self._store = connect()
         self._module = module
+        self._is_checked = False
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,6 +90,8 @@ class BookLoader:
         sent = time.monotonic()
         newest = self._store.override_page(page_size=0, module=self._module)
         clock.set(newest.get("now"), sent)
+        if newest["run_id"] is None and not self._is_checked:
+            self._check_module()
         if before is not None and before.version == _version(newest):
             return replace(before, refreshed=time.monotonic())
         until = sent + LOAD_SECONDS
@@ -106,6 +109,17 @@ class BookLoader:
             else:
                 return LoadedBook(book, _version(newest), clock, time.monotonic())
         raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
+
+    def _check_module(self) -> None:
+        """Warn once if the project does not learn for the module: a typo would silently cost every edge."""
+        known = self._store.modules()
+        self._is_checked = True
+        if self._module not in known:
+            log.warning(
+                "The project learns for %s, not for %s: all multipliers are 1.0.",
+                ", ".join(known),
+                self._module,
+            )
 
     def _rows(self, set_id: int, until: float, closed: Callable[[], bool]) -> Iterator[Row]:
         """The rows of a set, page by page. They come to an end whatever a server answers."""

@@ -175,7 +175,7 @@ _refreshers: weakref.WeakSet[Refresher[Any]] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    # The child has neither the thread nor whoever held a lock.
+    # The child has no refreshing thread, and a lock that another thread held would never be released.
     for refresher in _refreshers:
         refresher._start_anew()
 

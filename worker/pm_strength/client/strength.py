@@ -16,7 +16,7 @@ from ..project.api import Api, import_client
 from ..project.connection import Connection
 from ..project.store import Store
 from ..runtime.resolution import Resolution
-from ..settings import DEFAULT_MODULE
+from ..settings import DEFAULT_MODULE, MAX_MODULE_CHARACTERS
 from .book_loader import BookLoader, LoadedBook
 from .refresher import Refresher
 
@@ -25,7 +25,6 @@ TRY_SECONDS = 20.0
 # Reading JSON holds up all threads of the bot: of this length, a tenth of a second at worst. A page
 # (`book_loader.PAGE`) has less than half of it.
 MAX_ANSWER_BYTES = 2**20
-MAX_MODULE_CHARACTERS = 100
 
 
 class StrengthClient:

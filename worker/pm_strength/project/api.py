@@ -64,7 +64,7 @@ class Api:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        # supabase-py takes most of a second to import, and whoever only has a book does not need it
+        # supabase-py takes most of a second to import, and a program that only uses a book does not need it
         from supabase import ClientOptions, create_client
 
         from .transport import MAX_ANSWER_BYTES, Deadline, Transport

@@ -86,7 +86,7 @@ class Pages:
     def extremes(
         self, table: str, column: str, weight: str, limit: int, filters: Mapping[str, Any]
     ) -> list[Row]:
-        """The rows with the highest and the lowest values of a column, among equals the weightiest.
+        """The rows with the highest and the lowest values of a column; of equal ones, those of most weight.
 
         At most `limit` rows of each end, filtered as `filtered` says.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -177,6 +177,11 @@ class Store:
         row = {"module": module, "settings": dict(settings)}
         self._api.table(lambda client: client.table("learning_settings").upsert(row))
 
+    def modules(self) -> list[str]:
+        """The modules that are learned for: pm, and those with a row of settings."""
+        rows = self._api.table(lambda client: client.table("learning_settings").select("module"))
+        return sorted({DEFAULT_MODULE, *(row["module"] for row in rows)})
+
     # runs
 
     def begin_run(self, module: str, kind: str, settings: Mapping[str, Any]) -> Row | None:
@@ -218,12 +223,23 @@ class Store:
         made: list[str] = self._api.rpc("pm_strength_repair")["queues_made"]
         return made
 
-    def runs(self, limit: int = 20) -> list[Row]:
-        """The newest runs first."""
+    def runs(self, limit: int = 20, module: str | None = None) -> list[Row]:
+        """The newest runs of a module, or of all, first."""
         rows: list[Row] = self._api.table(
-            lambda client: client.table("learning_runs").select("*").order("id", desc=True).limit(limit)
+            lambda client: (
+                filtered(client.table("learning_runs"), module=module).order("id", desc=True).limit(limit)
+            )
         )
         return rows
+
+    def published_runs(self, modules: Iterable[str]) -> list[Row]:
+        """The last published run of each kind of each module, as far as there are any."""
+        return [
+            run
+            for module in modules
+            for kind in ("mine", "materialize")
+            for run in self._newest_run(kind, module)
+        ]
 
     # events and lessons
 
@@ -254,13 +270,14 @@ class Store:
         """Add lessons to a run's set."""
         self._api.rpc("pm_strength_stage_lessons", run_id=run_id, lessons=list(lessons))
 
-    def stage_retired(self, run_id: int) -> None:
-        """Carry the live lessons that the run did not find over as retired."""
+    def stage_retired(self, run_id: int) -> Iterator[None]:
+        """Carry the live lessons that the run did not find over as retired; yields after each page."""
         after: int | None = 0
         while after is not None:
             after = self._api.rpc(
                 "pm_strength_stage_retired", run_id=run_id, after_id=after, page_size=STAGE_PAGE
             )
+            yield
 
     def lessons(self, **filters: Any) -> list[Row]:
         """The lessons of the last run, filtered as `pages.filtered` says."""
@@ -337,14 +354,16 @@ class Store:
         return answers
 
     def _published(self, kind: str) -> int:
-        newest = self._api.table(
+        newest = self._newest_run(kind)
+        return int(newest[0]["id"]) if newest else 0
+
+    def _newest_run(self, kind: str, module: str | None = None) -> list[Row]:
+        rows: list[Row] = self._api.table(
             lambda client: (
-                client.table("learning_runs")
-                .select("id")
+                filtered(client.table("learning_runs"), module=module, status="succeeded")
                 .eq("kind", kind)
-                .eq("status", "succeeded")
                 .order("id", desc=True)
                 .limit(1)
             )
         )
-        return int(newest[0]["id"]) if newest else 0
+        return rows

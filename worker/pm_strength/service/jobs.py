@@ -16,6 +16,7 @@ from ..errors import (
     TransientStoreError,
 )
 from ..json_values import Row
+from ..project.retry import is_data_error
 from ..project.store import JOBS_QUEUE, Store
 from ..settings import DEFAULT_MODULE
 from . import runs as learning
@@ -31,7 +32,7 @@ JOB_TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """The queue of jobs; `visibility_seconds` is how long one stays with a worker that is gone."""
+    """The queue of jobs; when a worker dies, its job goes to another one after `visibility_seconds`."""
 
     visibility_seconds: int
     liveness: Liveness
@@ -40,7 +41,8 @@ class Jobs:
     def do_next(self, store: Store) -> int:
         """Do the job that is due, if there is one; returns how many there were (0 or 1).
 
-        Raises `PermanentStoreError` after it put the job back.
+        Raises `PermanentStoreError`, after it put the job back, where no job can be done: for a wrong key,
+        or a missing migration.
         """
         entry = store.read_job(self.visibility_seconds)
         self.liveness.answered()
@@ -58,11 +60,11 @@ class Jobs:
             store.archive(JOBS_QUEUE, [msg_id])
         except TransientStoreError as error:
             _put_back(store, entry, error)
-        except PermanentStoreError:
-            store.extend(JOBS_QUEUE, [msg_id], 0)
-            raise
         except Exception as error:
-            # A bug or bad settings: trying again at once would end the same way.
+            if isinstance(error, PermanentStoreError) and not is_data_error(error.code):
+                store.extend(JOBS_QUEUE, [msg_id], 0)
+                raise
+            # A bug, bad settings or data, a module that was removed: another try would end the same way.
             log.exception("job failed", extra={"job": entry["message"]})
             store.dead_letter(JOBS_QUEUE, msg_id, f"{type(error).__name__}: {error}")
         else:
@@ -83,7 +85,10 @@ def run_job(
     job = message.get("job")
     module = message.get("module") or DEFAULT_MODULE
     if job == "sweep":
-        found = sum(store.sweep())
+        found = 0
+        for count in store.sweep():
+            found += count
+            progress("sweeping", 0.0)
         log.info("swept", extra={"found": found})
     elif job == "mine":
         report = learning.mine(store, module, progress)

@@ -7,12 +7,12 @@ import time
 
 from ..errors import StoppedError
 
-# A loop that has not come round for so long hangs; the longest wait on the server is a few seconds.
+# A loop without a beat for so long hangs: no wait on the server takes more than a few seconds.
 SILENT_SECONDS = 120.0
 
 
 class Liveness:
-    """What a worker's loops, each in its own thread, tell of themselves, and whether they should stop."""
+    """The beats of a worker's loops, each in its own thread, and whether the loops should stop."""
 
     def __init__(self) -> None:
         self._beats: dict[str, float] = {}
@@ -24,7 +24,7 @@ class Liveness:
         self._beats[threading.current_thread().name] = time.monotonic()
 
     def ended(self) -> None:
-        """This thread's loop has ended: nobody waits for its beat any more."""
+        """This thread's loop has ended: no beat is expected of it any more."""
         self._beats.pop(threading.current_thread().name, None)
 
     def answered(self) -> None:

@@ -13,7 +13,7 @@ def cores() -> int:
 
 
 def free_bytes() -> int:
-    """What can be taken without swapping: of the machine, or of the container where it has less."""
+    """The bytes of memory that are free without swapping: the machine's, or the container's if less."""
     try:
         meminfo = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         free = int(meminfo["MemAvailable"].split()[0]) * 1024

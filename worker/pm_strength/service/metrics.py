@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -74,20 +76,32 @@ class Metrics:
             **self._here(),
         )
         self._dead = Gauge("pm_strength_dead_letters", "Dead letters that are open.", **self._here())
-        self._lessons = Gauge("pm_strength_lessons", "Lessons of the last mining run.", **self._here())
-        self._overrides = Gauge("pm_strength_overrides", "Overrides in force.", **self._here())
-        self._book_age = Gauge(
-            "pm_strength_book_age_seconds", "Since the overrides in force were published.", **self._here()
+        self._lessons = Gauge(
+            "pm_strength_lessons", "Lessons of a module's last mining run.", ["module"], **self._here()
         )
-        self._published: float | None = None
+        self._overrides = Gauge(
+            "pm_strength_overrides", "Overrides of a module that are in force.", ["module"], **self._here()
+        )
+        self._book_age = Gauge(
+            "pm_strength_book_age_seconds",
+            "Seconds since the overrides of a module that are in force were published.",
+            ["module"],
+            **self._here(),
+        )
+        # By module, and by this machine's steady clock.
+        self._published: dict[str, float] = {}
         self._observed = 0.0
-        self._book_age.set_function(self._age)
 
     def _here(self) -> dict[str, Any]:
         return {"registry": self._registry}
 
-    def _age(self) -> float:
-        return float("nan") if self._published is None else time.monotonic() - self._published
+    def _age(self, module: str) -> float:
+        return time.monotonic() - self._published[module]
+
+    def _publish(self, module: str, overrides: int, at: float) -> None:
+        self._overrides.labels(module).set(overrides)
+        self._published[module] = at
+        self._book_age.labels(module).set_function(partial(self._age, module))
 
     def batch(self, plan: BatchPlan, events: int, seconds: float) -> None:
         """A batch that was committed."""
@@ -105,10 +119,9 @@ class Metrics:
     def run(self, report: RunReport) -> None:
         """A run that was published."""
         if report.lessons is not None and report.kind == "mine":
-            self._lessons.set(report.lessons)
+            self._lessons.labels(report.module).set(report.lessons)
         if report.overrides is not None:
-            self._overrides.set(report.overrides)
-            self._published = time.monotonic()
+            self._publish(report.module, report.overrides, time.monotonic())
 
     def failure(self) -> None:
         """A call that was given up."""
@@ -118,25 +131,31 @@ class Metrics:
         """Look at the project, if that was more than `OBSERVE_SECONDS` ago."""
         if time.monotonic() < self._observed + OBSERVE_SECONDS:
             return
-        newest = {row["kind"]: row for row in reversed(store.runs(50)) if row["status"] == "succeeded"}
-        self.project(store.queue_status(), newest)
+        modules = store.modules()
+        self.project(store.queue_status(), modules, store.published_runs(modules))
         self._observed = time.monotonic()
 
-    def project(self, queues: Row, newest: dict[str, Row]) -> None:
-        """The project as it is: `Store.queue_status`, and the newest published run of each kind."""
+    def project(self, queues: Row, modules: Iterable[str], runs: Iterable[Row]) -> None:
+        """The project as it is: what `Store.queue_status`, `modules` and `published_runs` return."""
         for queue in queues["queues"]:
             self._depth.labels(queue["queue"]).set(queue["depth"])
             self._lag.labels(queue["queue"]).set(queue["oldest_age_seconds"] or 0.0)
         self._dead.set(queues["dead_letters"])
-        if "mine" in newest:
-            self._lessons.set(newest["mine"]["lessons"])
-        if "materialize" in newest:
-            self._overrides.set(newest["materialize"]["overrides"])
-            # both by the database's clock: this machine's may differ
-            age = datetime.fromisoformat(queues["now"]) - datetime.fromisoformat(
-                newest["materialize"]["finished_at"]
-            )
-            self._published = time.monotonic() - age.total_seconds()
+        for run in runs:
+            if run["kind"] == "mine":
+                self._lessons.labels(run["module"]).set(run["lessons"])
+            else:
+                # both by the database's clock: this machine's may differ
+                age = datetime.fromisoformat(queues["now"]) - datetime.fromisoformat(run["finished_at"])
+                self._publish(run["module"], run["overrides"], time.monotonic() - age.total_seconds())
+        self._forget_all_but(set(modules))
+
+    def _forget_all_but(self, modules: set[str]) -> None:
+        # the project no longer learns for the others: their overrides would only grow old, and alert
+        for gauge in (self._lessons, self._overrides, self._book_age):
+            for labels in {tuple(sample.labels.values()) for sample in next(iter(gauge.collect())).samples}:
+                if labels[0] not in modules:
+                    gauge.remove(*labels)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

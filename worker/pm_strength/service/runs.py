@@ -14,7 +14,7 @@ from . import machine
 
 log = logging.getLogger(__name__)
 
-# Called with what is being done and how much of it is; it may raise to give the run up.
+# Called with what is being done and the share that is done, 0 to 1. If it raises, the run fails.
 Progress = Callable[[str, float], None]
 
 EVENT_COLUMNS = (
@@ -35,6 +35,7 @@ class RunReport:
     """What a published run did: its id and the counts of its `learning_runs` row."""
 
     run_id: int
+    module: str
     kind: str
     events: int | None = None
     trades: int | None = None
@@ -45,7 +46,7 @@ class RunReport:
 
 
 def silent(what: str, share: float) -> None:
-    """Progress that nobody looks at."""
+    """Progress that is not shown."""
 
 
 def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport:
@@ -54,7 +55,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
     and `SupersededRunError` if a newer run was published first.
     """
-    # half of what a command takes to start, and most commands do not mine
+    # importing pandas takes half the time that a command needs to start, and most commands do not mine
     import pandas as pd
 
     from ..mining import lesson_rows, mine_lessons
@@ -80,7 +81,8 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
         for start in range(0, len(lessons), STAGE_PAGE):
             progress("publishing lessons", start / len(lessons))
             store.stage_lessons(run["run_id"], lesson_rows(lessons, start, start + STAGE_PAGE))
-        store.stage_retired(run["run_id"])
+        for _page in store.stage_retired(run["run_id"]):
+            progress("retiring lessons", 0.0)
         summary = {
             "events": lessons.attrs["events"],
             "trades": lessons.attrs["trades"],
@@ -92,7 +94,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     if summary["warning"]:
         log.warning(summary["warning"], extra={"run_id": run["run_id"]})
     _purge(store, progress)
-    return RunReport(run_id=run["run_id"], kind="mine", **summary)
+    return RunReport(run_id=run["run_id"], module=module, kind="mine", **summary)
 
 
 def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport | None:
@@ -114,13 +116,17 @@ def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress =
         _publish(store, run["run_id"])
     _purge(store, progress)
     return RunReport(
-        run_id=run["run_id"], kind="materialize", lessons=page["lessons"], overrides=page["overrides"]
+        run_id=run["run_id"],
+        module=module,
+        kind="materialize",
+        lessons=page["lessons"],
+        overrides=page["overrides"],
     )
 
 
 def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
-    # Read once: what is recorded is what the run goes by, whoever changes the settings meanwhile. A row
-    # that is invalid is recorded as it is, so that a run which fails for its settings shows them.
+    # Read once, so that the run uses the settings that are recorded, even if someone changes them meanwhile.
+    # An invalid row is recorded as it is: a run that fails because of its settings then shows them.
     try:
         recorded = LearningSettings.from_mapping(raw).to_dict()
     except PmStrengthError:

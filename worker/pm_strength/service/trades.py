@@ -38,8 +38,8 @@ OnBatch = Callable[[int, int], None]
 class Trades:
     """The queue of closed trades, captured batch by batch; any number of threads may share it.
 
-    `batch_size` counts messages; `visibility_seconds` is how long they stay with a worker that is no
-    longer heard of. `on_batch` is called after each part of a batch.
+    `batch_size` counts messages; when a worker dies, they go to another one after `visibility_seconds`.
+    `on_batch` is called after each part of a batch.
     """
 
     batch_size: int

@@ -33,7 +33,7 @@ def collect_garbage_less() -> None:
 class WorkerOptions:
     """How a worker works: messages a batch, and seconds.
 
-    `visibility_seconds` is how long a message stays with a worker that is no longer heard of.
+    `visibility_seconds`: when a worker dies, its messages go to another one after so long.
     `capture_threads` share the queue while there is more on it than one batch: one computes while
     the database works for another.
     """
@@ -87,7 +87,10 @@ class Worker:
                 if self._liveness.stopping():
                     return
             while not self._liveness.stopping():
-                if self._capture_all() + self._jobs.do_next(store) == 0:
+                done = self._capture_all() + self._jobs.do_next(store)
+                # capturing beats in threads of its own
+                self._liveness.ended()
+                if done == 0:
                     return
         finally:
             store.close()
@@ -95,8 +98,8 @@ class Worker:
     def run(self) -> None:
         """Work until `stop`; raises `PermanentStoreError` if no further try can help.
 
-        A loop that breaks in any other way ends the worker too, with its error: half a worker would
-        look as if it worked.
+        If one loop fails in any other way, the others end too, and its error is raised: a worker that
+        captures but no longer mines would look healthy.
         """
         helpers = [threading.Thread(target=self._loop, args=(self._job_step,), name="jobs")]
         for number in range(1, self._options.capture_threads):
