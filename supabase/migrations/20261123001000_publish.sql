@@ -99,6 +99,8 @@ comment on function pm_strength.drop_sets() is 'Drops the sets that no reader as
 revoke execute on function pm_strength.drop_sets() from public, anon, authenticated;
 grant execute on function pm_strength.drop_sets() to service_role;
 
+-- Two callers at once remove different rows: one that waited for the other would find the rows of its page gone,
+-- and take the set for empty.
 create function public.pm_strength_purge_sets(page_size integer) returns bigint
 language plpgsql
 set search_path = ''
@@ -112,13 +114,20 @@ begin
   select array_agg(s.id) into dropped from pm_strength.sets s where s.state = 'dropped' and s.emptied_at is null;
 
   delete from pm_strength.lessons d
-  where d.id in (select l.id from pm_strength.lessons l where l.set_id = any (dropped) limit page_size);
+  where d.id in (
+    select l.id from pm_strength.lessons l where l.set_id = any (dropped) limit page_size for update skip locked
+  );
   get diagnostics removed = row_count;
   delete from pm_strength.overrides d
-  where d.id in (select o.id from pm_strength.overrides o where o.set_id = any (dropped) limit page_size);
+  where d.id in (
+    select o.id from pm_strength.overrides o where o.set_id = any (dropped) limit page_size for update skip locked
+  );
   get diagnostics more = row_count;
   if removed + more = 0 then
-    update pm_strength.sets s set emptied_at = clock_timestamp() where s.id = any (dropped);
+    update pm_strength.sets s set emptied_at = clock_timestamp()
+    where s.id = any (dropped)
+      and not exists (select from pm_strength.lessons l where l.set_id = s.id)
+      and not exists (select from pm_strength.overrides o where o.set_id = s.id);
   end if;
   return removed + more;
 end
