@@ -1,10 +1,14 @@
 -- Publishing: the switch from one set to the next, and the removal of old sets.
 
 -- Two publishers of the same module and kind take turns. Checks that nothing newer is live, that the set is
--- based on what is live, and that nothing was lost on the way; then the set goes live.
+-- based on what is live, and that nothing was lost on the way; then the set goes live. The planner settings keep
+-- it from reading all lessons to see that none is left.
 create function public.pm_strength_publish_run(run_id bigint, active bigint, summary jsonb) returns text
 language plpgsql
 set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
   run public.learning_runs;
@@ -106,6 +110,9 @@ grant execute on function pm_strength.drop_sets() to service_role;
 create function public.pm_strength_purge_sets(page_size integer) returns bigint
 language plpgsql
 set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
 as $$
 declare
   dropped bigint[];
