@@ -110,6 +110,8 @@ create unique index overrides_key on pm_strength.overrides (
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
 create index overrides_order on pm_strength.overrides (set_id, id);
+-- As for lessons.
+create index overrides_module on pm_strength.overrides (module, id);
 create index overrides_lead on pm_strength.overrides (lead);
 -- A set that was written by hand, before the first materialization, is as old as the newest of its rows.
 create index overrides_by_hand on pm_strength.overrides (set_id, last_updated_at) where by_hand;
