@@ -78,7 +78,6 @@ set search_path = ''
 as $$
 declare
   run_id bigint;
-  set_id bigint;
   base pm_strength.sets;
   horizon bigint;
 begin
@@ -101,7 +100,8 @@ begin
   )
   on conflict on constraint learning_runs_request do update set started_at = clock_timestamp()
   returning id into run_id;
-  insert into pm_strength.sets as s (module, kind, run_id, mining_run_id, base_set_id, settings)
+  -- asked for again, a run keeps the lessons that it began with, whatever went live in between
+  insert into pm_strength.sets (module, kind, run_id, mining_run_id, base_set_id, settings)
   values (
     pm_strength_begin_run.module,
     case pm_strength_begin_run.kind when 'mine' then 'lessons' else 'overrides' end,
@@ -109,16 +109,12 @@ begin
     case pm_strength_begin_run.kind when 'mine' then run_id else base.run_id end,
     base.id, pm_strength_begin_run.settings
   )
-  on conflict on constraint sets_run do update set base_set_id = excluded.base_set_id
-  returning s.id into set_id;
-
-  return jsonb_build_object(
-    'run_id', run_id, 'set_id', set_id, 'base_set_id', base.id, 'source_run_id', base.run_id, 'horizon', horizon
-  );
+  on conflict on constraint sets_run do nothing;
+  return jsonb_build_object('run_id', run_id, 'horizon', horizon);
 end
 $$;
 comment on function public.pm_strength_begin_run(text, text, jsonb, uuid) is
-  'Starts a mine or materialize run of a module; null if there is no mining run to materialize.';
+  'Starts a mine or materialize run of a module: {run_id, horizon}; null if there is no mining run to materialize.';
 revoke execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) from public, anon, authenticated;
 grant execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) to service_role;
 

@@ -30,10 +30,13 @@ for each row when (new.set_id is null) execute function pm_strength.place_by_han
 -- A scope may be too long for a btree entry, so the index holds 128 bits of its hash. Like jsonb's equality,
 -- the hash takes 1 and 1.0 for the same value.
 create unique index lessons_key on pm_strength.lessons (
-  set_id, module, pattern_key, action_category,
+  set_id, pattern_key, action_category,
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
 create index lessons_order on pm_strength.lessons (set_id, id);
+-- A page of the view, in order of id. Without statistics (see estimates) the planner takes a module for a few
+-- rows, and would read all of them for each page.
+create index lessons_module on pm_strength.lessons (module, id);
 create index lessons_scope on pm_strength.lessons using gin (scope_subset jsonb_path_ops);
 
 -- Every run writes a whole set and removes an old one. An early vacuum keeps tables and indexes at the size of

@@ -110,6 +110,8 @@ create unique index overrides_key on pm_strength.overrides (
   jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
 );
 create index overrides_order on pm_strength.overrides (set_id, id);
+-- As for lessons.
+create index overrides_module on pm_strength.overrides (module, id);
 create index overrides_lead on pm_strength.overrides (lead);
 -- A set that was written by hand, before the first materialization, is as old as the newest of its rows.
 create index overrides_by_hand on pm_strength.overrides (set_id, last_updated_at) where by_hand;
@@ -155,7 +157,8 @@ grant all on public.pm_overrides to service_role;
 
 -- Makes the overrides of the next page of lessons, as materialize_overrides in Python defines them; a test
 -- holds the two together. The set itself says how far it is, so asking again after a lost answer skips
--- nothing and makes nothing twice. The share lock keeps the lessons from being removed.
+-- nothing and makes nothing twice. The share lock keeps the lessons from being removed. If they are removed
+-- already there is nothing to look at, and publishing tells that the run is outdated.
 create function public.pm_strength_stage_overrides(run_id bigint, page_size integer) returns jsonb
 language plpgsql
 set search_path = ''
@@ -166,7 +169,7 @@ set enable_sort = off
 as $$
 declare
   target constant pm_strength.sets := pm_strength.staging_set(run_id);
-  settings constant jsonb := target.settings;
+  settings constant jsonb := pm_strength.default_settings() || target.settings;
   threshold constant double precision := (settings ->> 'edge_threshold')::double precision;
   lowest constant double precision := (settings ->> 'multiplier_min')::double precision;
   highest constant double precision := least((settings ->> 'multiplier_max')::double precision, 1e6);
@@ -178,9 +181,6 @@ begin
   select s.* into base from pm_strength.sets s
   where s.id = target.base_set_id and s.state in ('live', 'kept')
   for share;
-  if not found then
-    raise object_not_in_prerequisite_state using message = format('lesson set %s is gone', target.base_set_id);
-  end if;
 
   with page as materialized (
     select l.* from pm_strength.lessons l
@@ -225,7 +225,7 @@ begin
   set staged_to = coalesce(last_id, s.staged_to), row_count = s.row_count + added
   where s.id = target.id;
   return jsonb_build_object(
-    'looked_at', looked_at, 'lessons', base.row_count, 'overrides', target.row_count + added
+    'looked_at', looked_at, 'lessons', coalesce(base.row_count, 0), 'overrides', target.row_count + added
   );
 end
 $$;

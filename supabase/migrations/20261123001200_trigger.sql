@@ -15,12 +15,14 @@ set jit = off
 as $$
 declare
   has_seconds constant double precision := extract(epoch from current_setting('statement_timeout')::interval);
-  modules constant text[] := pm_strength.modules();
+  modules text[];
   messages jsonb[];
 begin
   if has_seconds > 0 and has_seconds < 0.4 then
     perform set_config('lock_timeout', greatest(1, has_seconds * 250)::integer::text, true);
   end if;
+  -- not where it is declared: an error there is not caught
+  modules := pm_strength.modules();
   if tg_op = 'INSERT' then
     select array_agg(jsonb_build_object('strand_id', s.id::text)) into messages
     from new_strands s

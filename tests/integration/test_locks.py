@@ -46,6 +46,7 @@ def action(trade_id: str) -> dict[str, Any]:
         "lock table pgmq.q_pm_strength_trades in access exclusive mode",
         "lock table pgmq.q_pm_strength_trades in share mode",
         "lock table pgmq.meta in access exclusive mode",
+        "lock table learning_settings in access exclusive mode",
         "lock table pgmq.q_pm_strength_trades, pgmq.a_pm_strength_trades, pm_dead_letters, "
         "pattern_trade_events, learning_runs, pm_strength.sets in access exclusive mode",
     ],

@@ -142,3 +142,16 @@ def test_the_sweep_finds_what_the_trigger_missed_of_any_module(
     drain()
     found = db.execute("select distinct module from pattern_trade_events").fetchall()
     assert found == [("dm",)]
+
+
+def test_a_job_of_a_module_that_is_taken_away_stops_no_worker(
+    store: Store, db: Database, drain: Drain
+) -> None:
+    store.write_settings("dm", {})
+    store.enqueue_job("mine", "dm")
+    db.execute("delete from learning_settings where module = 'dm'")
+    store.enqueue_job("mine", "pm")
+    drain()
+    assert [run["module"] for run in store.runs()] == ["pm"]
+    (letter,) = store.dead_letters()
+    assert "module: expected one of pm, got dm" in letter["reason"]

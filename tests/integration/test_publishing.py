@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
@@ -135,6 +136,71 @@ def test_a_run_that_was_overtaken_says_so(learned: Store, monkeypatch: pytest.Mo
     with pytest.raises(SupersededRunError):
         learning.mine(learned)
     assert [row["status"] for row in learned.runs(2)] == ["succeeded", "superseded"]
+
+
+def test_a_materialization_whose_lessons_are_dropped_says_so(
+    learned: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two mining runs go live while it works, and the older lessons are removed."""
+    before = learned.overrides()
+    stage = learned.stage_overrides
+
+    def overtake(run_id: int) -> Any:
+        for _ in range(2):
+            learning.mine(learned)
+        yield from stage(run_id)
+
+    monkeypatch.setattr(learned, "stage_overrides", overtake)
+    with pytest.raises(SupersededRunError):
+        learning.materialize(learned)
+    assert learned.runs(3)[-1]["status"] == "superseded"
+    assert learned.overrides() == before
+
+
+def test_a_lesson_written_by_hand_does_not_break_a_materialization(
+    learned: Store, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that comes after the last page waits for the next."""
+    publish = learned.publish_run
+
+    def write_first(run_id: int) -> str:
+        db.execute(
+            "insert into learning_lessons (pattern_key, action_category, scope_subset, n, stats) "
+            "select 'by hand', 'entry', '{}', 9, stats from learning_lessons limit 1"
+        )
+        return publish(run_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learned, "publish_run", lambda run_id, *_: write_first(run_id))
+        assert learning.materialize(learned) is not None
+    assert learned.overrides(pattern_key="by hand") == []
+    learning.materialize(learned)
+    assert len(learned.overrides(pattern_key="by hand")) == 1
+
+
+def test_a_run_whose_beginning_is_asked_for_again_knows_its_lessons(learned: Store) -> None:
+    """After a lost answer: those it began with, though others went live in between."""
+    request = {"module": "pm", "kind": "materialize", "settings": {}, "request_id": str(uuid.uuid4())}
+    first = learned._api.rpc("pm_strength_begin_run", **request)
+    mined = learned.runs(2)[1]
+    learned.write_settings("pm", {"n_min": 9})
+    learning.mine(learned)
+    again = learned._api.rpc("pm_strength_begin_run", **request)
+    assert again == first
+    pages = list(learned.stage_overrides(again["run_id"]))
+    assert learned.publish_run(again["run_id"]) == "published"
+    assert {row["run_id"] for row in learned.overrides()} == {mined["source_run_id"]}
+    assert pages[0]["lessons"] == mined["lessons"]
+
+
+def test_a_materialization_without_settings_goes_by_the_defaults(learned: Store) -> None:
+    """As a resolver does. No override at all would make every multiplier 1.0 without a word."""
+    run = learned.begin_run("pm", "materialize", {})
+    assert run is not None
+    list(learned.stage_overrides(run["run_id"]))
+    assert learned.publish_run(run["run_id"]) == "published"
+    wanted = [row for row in learned.lessons(status="active") if abs(row["stats"]["edge_raw"]) >= 0.05]
+    assert len(learned.overrides()) == len(wanted) > 0
 
 
 def test_a_set_that_lost_rows_on_the_way_is_not_published(learned: Store) -> None:

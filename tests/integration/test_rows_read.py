@@ -20,6 +20,7 @@ TRADES = 30_000
 ACTIONS = 5
 LETTERS = 20_000
 OVERRIDES = 20_000
+LESSONS = 20_000
 
 # Trade n has five actions and a close; all trades but the last 1,000 have their events.
 FILL = f"""
@@ -46,8 +47,22 @@ insert into pm_dead_letters (queue, strand_id, code, reason, message, resolved_a
 select 'pm_strength_trades', 'lost ' || n, 'bad_strand', 'strand_id: lost', '{{}}',
   case when n % 2 = 0 then now() end
 from generate_series(1, {LETTERS}) n;
-insert into pm_strength.sets (id, kind, state, published_at) overriding system value
-values (1000000, 'overrides', 'live', now());
+insert into learning_runs (id, kind, status, finished_at, settings) overriding system value
+select n, 'mine', 'succeeded', now(), '{{}}' from generate_series(900000, 900001) n;
+insert into pm_strength.sets (id, kind, state, published_at, run_id, mining_run_id) overriding system value
+values (1000000, 'overrides', 'live', now(), null, null), (1000001, 'overrides', 'kept', now(), null, null),
+  (1000002, 'lessons', 'live', now(), 900000, 900000), (1000003, 'lessons', 'dropped', now(), 900001, 900001);
+insert into pm_strength.sets (kind, state, dropped_at, emptied_at)
+select 'lessons', 'dropped', now(), now() from generate_series(1, 5000);
+insert into pm_strength.lessons (set_id, pattern_key, action_category, scope_subset, n, stats)
+select s, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 40,
+  '{{"edge_raw": 0.5, "support_score": 0.5, "reliability_score": 0.5}}'
+from generate_series(1000002, 1000003) s, generate_series(1, {LESSONS}) n;
+insert into pm_strength.overrides (
+  set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
+)
+select 1000001, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 1.1, 0.5
+from generate_series(1, {OVERRIDES}) n;
 insert into pm_strength.overrides (
   set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
 )
@@ -56,10 +71,19 @@ from generate_series(1, {OVERRIDES}) n;
 select pgmq.purge_queue('pm_strength_trades');
 """
 EMPTY = """
-truncate ad_strands, pattern_trade_events, pm_dead_letters, pm_strength.overrides, pm_strength.sets;
+truncate ad_strands, pattern_trade_events, pm_dead_letters, pm_strength.lessons, pm_strength.overrides,
+  pm_strength.sets;
+delete from learning_runs;
 select pgmq.purge_queue('pm_strength_trades'), pgmq.purge_queue('pm_strength_jobs')
 """
-ANALYZED = ("ad_strands", "pattern_trade_events", "pm_dead_letters", "pm_strength.overrides")
+ANALYZED = (
+    "ad_strands",
+    "pattern_trade_events",
+    "pm_dead_letters",
+    "pm_strength.lessons",
+    "pm_strength.overrides",
+    "pm_strength.sets",
+)
 READ = """
 select coalesce((
   select sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) from pg_stat_user_tables
@@ -222,12 +246,72 @@ def test_resolving_reads_the_overrides_that_could_hold(project: Db) -> None:
         [{"pattern_key": "p1", "action_category": "entry", "scope": {"rank": n}} for n in range(50)]
     )
     assert call(project, "select resolve_pm_strength_batch(%s)", requests)[1] < 50 * 50
-    page, read = call(project, "select pm_strength_read_overrides(page_size => 1000)")
-    assert len(page["overrides"]) == 1000
-    assert read < 1000 * 10
+    for set_id in ("null", "1000001"):
+        page, read = call(project, f"select pm_strength_read_overrides({set_id}, page_size => 1000)")
+        assert len(page["overrides"]) == 1000
+        assert read < 1000 * 10
+
+
+def test_a_run_reads_the_lessons_of_its_page(project: Db) -> None:
+    with project.transaction(force_rollback=True):
+        begin = "select pm_strength_begin_run('pm', %s, '{}', gen_random_uuid())"
+        mining, read = call(project, begin, "mine")
+        assert read < 1000
+        assert call(project, begin, "materialize")[1] < 1000
+        for kind in ("mine", "materialize"):
+            project.execute(begin, (kind,))
+        runs = project.execute("select array_agg(id order by id) from learning_runs where status = 'running'")
+        mining, materializing = (runs.fetchone() or ([],))[0]
+        after, read = call(project, "select pm_strength_stage_retired(%s, 0, 1000)", mining)
+        assert after is not None
+        assert read < 1000 * 10
+        page, read = call(project, "select pm_strength_stage_overrides(%s, 1000)", materializing)
+        assert (page["looked_at"], page["overrides"]) == (1000, 1000)
+        assert read < 1000 * 10
+        project.execute(
+            "update pm_strength.sets set staged_to = (select max(id) from pm_strength.lessons) "
+            "where run_id = %s",
+            (materializing,),
+        )
+        answer, read = call(project, "select pm_strength_publish_run(%s, null, '{}')", materializing)
+        assert answer == "published"
+        assert read < 1000
+
+
+def test_removing_a_set_reads_a_page_of_it(project: Db) -> None:
+    removed, read = call(project, "select pm_strength_purge_sets(1000)")
+    assert removed == 1000
+    # and all sets, to know those that are dropped
+    assert read < 1000 * 10 + 3 * 5000
+
+
+VIEWS = ["learning_lessons", "pm_overrides"]
+
+
+def page_of_view(project: Db, view: str, condition: str = "true") -> int:
+    """How many rows a page reads that is as small beside the table as one of 1,000 beside half a million."""
+    first = project.execute(f"select min(id) from {view}".encode()).fetchone()
+    page = f"select id from {view} where {condition} and id > %s order by id limit 50"
+    ids, read = call(project, f"select array_agg(id) from ({page}) p", (first or (0,))[0] + 5000)
+    assert len(ids) == 50
+    return read
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_page_of_a_view_reads_that_page(project: Db, view: str) -> None:
+    # all sets may be looked at
+    assert page_of_view(project, view) < 50 * 10 + 2 * 5000
 
 
 def test_a_page_of_events_reads_that_page(project: Db) -> None:
     page, read = call(project, "select pm_strength_read_events('pm', 100000, 1000000000, 5000)")
     assert len(page) == 5000
     assert read < 5000 * 4
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_page_of_the_rows_of_a_module_reads_that_page(project: Db, view: str) -> None:
+    """Last in this file, as it analyzes: a table taken for empty is read in any order."""
+    for table in ANALYZED:
+        project.execute(f"analyze {table}".encode())
+    assert page_of_view(project, view, "module = 'pm'") < 50 * 10 + 2 * 5000

@@ -124,6 +124,51 @@ def test_a_run_that_is_published_twice_at_once_is_published_once(
 
 
 @pytest.mark.usefixtures("clean")
+def test_two_that_remove_a_set_leave_none_of_its_rows(variables: dict[str, str], db: Database) -> None:
+    """The runs of two modules end at the same time, every hour."""
+    db.execute(
+        """
+        insert into pm_strength.sets (id, kind, state, dropped_at)
+        overriding system value values (1000001, 'lessons', 'dropped', now());
+        insert into pm_strength.lessons (set_id, pattern_key, action_category, scope_subset, n, stats)
+        select 1000001, 'p', 'entry', jsonb_build_object('n', n), 1, '{}' from generate_series(1, 30) n
+        """
+    )
+
+    def purge(own: Database) -> Any:
+        return value(own, "select public.pm_strength_purge_sets(10)")
+
+    with at_once(variables, purge, purge) as answers:
+        assert answers == [10, 10]
+    assert [purge(db), purge(db)] == [10, 0]
+    assert value(db, "select count(*) from pm_strength.lessons") == 0
+    assert value(db, "select count(*) from pm_strength.sets where emptied_at is not null") == 1
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_set_is_not_taken_for_empty_while_its_last_rows_are_removed(
+    variables: dict[str, str], db: Database
+) -> None:
+    """The transaction that removes them may break off."""
+    db.execute(
+        """
+        insert into pm_strength.sets (id, kind, state, dropped_at)
+        overriding system value values (1000001, 'overrides', 'dropped', now());
+        insert into pm_strength.overrides (
+          set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
+        )
+        values (1000001, 'p', 'entry', '{}', 1, 1)
+        """
+    )
+    db.execute("set lock_timeout = '5s'")
+    with psycopg.connect(variables["DB_URL"]) as other:
+        assert value(other, "select public.pm_strength_purge_sets(10)") == 1
+        assert value(db, "select public.pm_strength_purge_sets(10)") == 0
+        other.rollback()
+    assert value(db, "select public.pm_strength_purge_sets(10)") == 1
+
+
+@pytest.mark.usefixtures("clean")
 def test_a_slot_is_queued_once_though_two_ask_at_once(variables: dict[str, str], db: Database) -> None:
     db.execute("update pm_strength.schedule set last_slot = last_slot - interval '5 hours'")
 

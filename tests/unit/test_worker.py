@@ -87,8 +87,9 @@ def test_an_unknown_job_is_dead_lettered_with_its_reason() -> None:
         (SupersededRunError("newer"), ("archive", [1])),
         (TransientStoreError("restarting"), ("extend", [1], 60)),
         (RuntimeError("a bug"), ("dead", 1, "RuntimeError: a bug")),
-        # a module that was removed while its job waited: the worker must not end for it, start after start
-        (PermanentStoreError("module: no", code="22023"), ("dead", 1, "PermanentStoreError: module: no")),
+        # the job is at fault and not the project: a worker that stopped would never come past it
+        (PermanentStoreError("module: none", code="22023"), ("dead", 1, "PermanentStoreError: module: none")),
+        (PermanentStoreError("run 1 is not", code="55000"), ("dead", 1, "PermanentStoreError: run 1 is not")),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # A job that broke for a reason that may pass, such as a database that restarts.
 JOB_TRIES = 5
+# What Postgres answers for a run that is not running, as after a day.
+RUN_ENDED = "55000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,14 @@ class Jobs:
             store.archive(JOBS_QUEUE, [msg_id])
         except TransientStoreError as error:
             _put_back(store, entry, error)
-        except Exception as error:
-            if isinstance(error, PermanentStoreError) and not is_data_error(error.code):
+        except PermanentStoreError as error:
+            if not (is_data_error(error.code) or error.code == RUN_ENDED):
                 store.extend(JOBS_QUEUE, [msg_id], 0)
                 raise
-            # A bug, bad settings or data, a module that was removed: another try would end the same way.
-            log.exception("job failed", extra={"job": entry["message"]})
-            store.dead_letter(JOBS_QUEUE, msg_id, f"{type(error).__name__}: {error}")
+            _set_aside(store, entry, error)
+        except Exception as error:
+            # A bug, or bad settings: another try would end the same way.
+            _set_aside(store, entry, error)
         else:
             store.archive(JOBS_QUEUE, [msg_id])
             self.metrics.job(str(entry["message"].get("job")), time.monotonic() - start)
@@ -102,6 +105,11 @@ def run_job(
     else:
         raise PmStrengthError(f"message.job: expected sweep, mine or materialize, got {job!r}")
     return None
+
+
+def _set_aside(store: Store, entry: Row, error: Exception) -> None:
+    log.error("job failed", extra={"job": entry["message"]}, exc_info=error)
+    store.dead_letter(JOBS_QUEUE, int(entry["msg_id"]), f"{type(error).__name__}: {error}")
 
 
 def _put_back(store: Store, entry: Row, error: TransientStoreError) -> None:
