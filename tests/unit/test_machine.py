@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import pm_strength
 import pm_strength.mining
 from pm_strength.cli import app
 from pm_strength.errors import LessonLimitError
@@ -55,7 +56,11 @@ def mine_a_file(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["mine", "--events", str(tmp_path / "events.csv")], catch_exceptions=False)
 
 
-each_way = pytest.mark.parametrize("mine", [mine_a_project, mine_a_file])
+def mine_a_table(tmp_path: Path) -> None:
+    pm_strength.mine_lessons(pd.DataFrame(EVENTS))
+
+
+each_way = pytest.mark.parametrize("mine", [mine_a_project, mine_a_file, mine_a_table])
 
 
 @each_way

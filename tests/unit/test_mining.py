@@ -361,8 +361,8 @@ def test_the_memory_is_a_limit_too() -> None:
     events = pd.DataFrame([event(i, {"x": i % 50, "y": i % 7}, float(i % 5)) for i in range(700)])
     chosen = LearningSettings(n_min=1)
     with pytest.raises(LessonLimitError, match=r"what the memory holds.*n_min.*x \("):
-        mine_lessons(events, chosen, memory=lambda: 50_000)
-    assert len(mine_lessons(events, chosen, memory=lambda: 1_000_000)) == 1 + 50 + 7 + 350
+        mine_lessons(events, chosen, memory_bytes=50_000)
+    assert len(mine_lessons(events, chosen, memory_bytes=1_000_000)) == 1 + 50 + 7 + 350
 
 
 def test_the_column_of_scopes_behaves_as_a_column() -> None:

@@ -17,8 +17,8 @@ from .runtime.sizing import apply_strength
 from .settings import LearningSettings
 
 if TYPE_CHECKING:
-    from .mining import mine_lessons
     from .overrides.materialize import materialize_overrides
+    from .service.machine import mine_lessons
 
 __all__ = [
     "LearningSettings",
@@ -36,7 +36,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "mine_lessons":
-        from .mining import mine_lessons
+        from .service.machine import mine_lessons
 
         return mine_lessons
     if name == "materialize_overrides":

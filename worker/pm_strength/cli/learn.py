@@ -10,8 +10,8 @@ import typer
 
 from ..errors import PmStrengthError
 from ..project.store import Store
-from ..service import machine
 from ..service import runs as learning
+from ..service.machine import mine_lessons
 from ..settings import DEFAULT_MODULE, LearningSettings
 from .arguments import ModuleOption, parse_change, parse_module, parse_value
 from .output import (
@@ -145,7 +145,6 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
     # pandas and the compiler take a second to import, and most commands do not mine
     from ..files.events import read_events
     from ..files.lessons import check_lessons_path, write_json, write_lessons
-    from ..mining import mine_lessons
 
     settings = LearningSettings.from_mapping(
         {name: parse_value(text) for name, text in map(parse_change, changes)}
@@ -158,13 +157,7 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
         steps = Steps(bars)
         steps("reading events", 0.0)
         events = read_events(events_path, settings.outcome)
-        lessons = mine_lessons(
-            events,
-            settings,
-            progress=lambda share: steps("mining", share),
-            threads=machine.cores(),
-            memory=machine.free_bytes,
-        )
+        lessons = mine_lessons(events, settings, progress=lambda share: steps("mining", share))
         steps.finish()
     if lessons_path is not None:
         write_lessons(lessons, lessons_path)

@@ -1,10 +1,42 @@
-"""What this machine has for mining: cores and free memory."""
+"""Mining with what this machine has: all its cores, and its free memory."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..settings import LearningSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def mine_lessons(
+    events: pd.DataFrame,
+    settings: LearningSettings | None = None,
+    *,
+    progress: Callable[[float], None] = lambda share: None,
+    threads: int | None = None,
+    memory_bytes: int | None = None,
+) -> pd.DataFrame:
+    """All lessons of the events, as `mining.mine_lessons` defines them.
+
+    `threads` share the work: as many as the machine has cores, unless it is given. `memory_bytes` is what
+    the result may take on its way: what the machine has free, unless it is given.
+    """
+    # pandas and the compiler take a second to import, and most commands do not mine
+    from .. import mining
+
+    return mining.mine_lessons(
+        events,
+        settings,
+        progress=progress,
+        threads=threads if threads is not None else cores(),
+        memory=(lambda: memory_bytes) if memory_bytes is not None else free_bytes,
+    )
 
 
 def cores() -> int:

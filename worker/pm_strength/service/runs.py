@@ -10,7 +10,7 @@ from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, LearningSettings
-from . import machine
+from .machine import mine_lessons
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     # importing pandas takes half the time that a command needs to start, and most commands do not mine
     import pandas as pd
 
-    from ..mining import lesson_rows, mine_lessons
+    from ..mining import lesson_rows
 
     raw = store.settings_row(module)
     run = _begin(store, module, "mine", raw)
@@ -70,13 +70,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
             rows.extend(page)
             progress("reading events", page[-1]["id"] / max(run["horizon"], 1))
         events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
-        lessons = mine_lessons(
-            events,
-            settings,
-            progress=lambda share: progress("mining", share),
-            threads=machine.cores(),
-            memory=machine.free_bytes,
-        )
+        lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
 
         for start in range(0, len(lessons), STAGE_PAGE):
             progress("publishing lessons", start / len(lessons))
