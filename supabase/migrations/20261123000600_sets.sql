@@ -142,7 +142,7 @@ comment on function pm_strength.staging_set(bigint) is 'The set that a running r
 revoke execute on function pm_strength.staging_set(bigint) from public, anon, authenticated;
 grant execute on function pm_strength.staging_set(bigint) to service_role;
 
--- A row that is written by hand, through a view, goes to the live set of its module. Before the first run there
+-- A row that is written by hand, through a view, goes to the live set of its module, also when its module is changed. Before the first run there
 -- is no live set, so this makes one.
 create function pm_strength.place_by_hand() returns trigger
 language plpgsql
@@ -159,5 +159,5 @@ begin
   return new;
 end
 $$;
-comment on function pm_strength.place_by_hand() is 'Puts a row that names no set into the live one.';
+comment on function pm_strength.place_by_hand() is 'Puts a row into the live set of its module.';
 revoke execute on function pm_strength.place_by_hand() from public, anon, authenticated;

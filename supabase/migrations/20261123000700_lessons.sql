@@ -26,6 +26,8 @@ comment on column pm_strength.lessons.by_hand is 'Whether it was written through
 
 create trigger place_by_hand before insert on pm_strength.lessons
 for each row when (new.set_id is null) execute function pm_strength.place_by_hand('lessons');
+create trigger move_by_hand before update of module on pm_strength.lessons
+for each row when (new.module <> old.module) execute function pm_strength.place_by_hand('lessons');
 
 -- A scope may be too long for a btree entry, so the index holds 128 bits of its hash. Like jsonb's equality,
 -- the hash takes 1 and 1.0 for the same value.

@@ -119,6 +119,8 @@ create index overrides_scope on pm_strength.overrides using gin (scope_subset js
 
 create trigger place_by_hand before insert on pm_strength.overrides
 for each row when (new.set_id is null) execute function pm_strength.place_by_hand('overrides');
+create trigger move_by_hand before update of module on pm_strength.overrides
+for each row when (new.module <> old.module) execute function pm_strength.place_by_hand('overrides');
 
 -- As for lessons.
 alter table pm_strength.overrides set (autovacuum_vacuum_scale_factor = 0.05);

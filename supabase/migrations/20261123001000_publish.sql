@@ -19,6 +19,8 @@ begin
   select * into run from public.learning_runs r where r.id = pm_strength_publish_run.run_id for update;
   if run.status = 'succeeded' then
     return 'published';
+  elsif run.status = 'superseded' then
+    return 'superseded';
   end if;
   staged := pm_strength.staging_set(run_id);
   perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(staged.module || staged.kind));

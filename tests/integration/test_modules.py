@@ -155,3 +155,23 @@ def test_a_job_of_a_module_that_is_taken_away_stops_no_worker(
     assert [run["module"] for run in store.runs()] == ["pm"]
     (letter,) = store.dead_letters()
     assert "module: expected one of pm, got dm" in letter["reason"]
+
+
+def test_a_row_whose_module_is_changed_by_hand_is_the_other_modules(both: Store, db: Database) -> None:
+    """A view that shows it with one module while it is resolved for another would mislead."""
+    db.execute(
+        """
+        insert into pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score)
+        values ('by hand', 'entry', '{}', 2, 1);
+        insert into learning_lessons (pattern_key, action_category, scope_subset, n, stats)
+        values ('by hand', 'entry', '{}', 9, '{}');
+        update pm_overrides set module = 'dm' where pattern_key = 'by hand';
+        update learning_lessons set module = 'dm' where pattern_key = 'by hand';
+        """
+    )
+    answers = [both.resolve("by hand", "entry", {}, module=module) for module in ("pm", "dm")]
+    assert [answer["multiplier"] for answer in answers] == [1.0, 2.0]
+    for view in (both.overrides, both.lessons):
+        assert [row["module"] for row in view(pattern_key="by hand")] == ["dm"]
+    apart = "select count(*) from pm_strength.lessons l join pm_strength.sets s on s.id = l.set_id "
+    assert db.execute((apart + "where s.module <> l.module").encode()).fetchone() == (0,)
