@@ -92,6 +92,10 @@ select coalesce((
   select sum(idx_tup_read) from pg_stat_user_indexes where schemaname in ('public', 'pm_strength', 'pgmq')
 ), 0)
 """
+BLOCKS = """
+select sum(idx_blks_hit + idx_blks_read) from pg_statio_user_indexes
+where schemaname in ('public', 'pm_strength', 'pgmq')
+"""
 
 Db = psycopg.Connection[Any]
 
@@ -125,25 +129,25 @@ def project(filled: Db, request: pytest.FixtureRequest) -> Db:
     return filled
 
 
-def counted(db: Db) -> int:
+def counted(db: Db, query: str = READ) -> int:
     db.execute("select pg_stat_force_next_flush()")
-    row = db.execute(READ.encode()).fetchone()
+    row = db.execute(query.encode()).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def call(db: Db, sql: str, *arguments: Any) -> tuple[Any, int]:
+def call(db: Db, sql: str, *arguments: Any, query: str = READ) -> tuple[Any, int]:
     """What a call answers, and how many rows of tables and entries of indexes it read. It is undone."""
     answer: Any = None
     reads = []
     # twice: sessions of others may be late to tell what they read before
     for _ in range(2):
-        before = counted(db)
+        before = counted(db, query)
         with db.transaction(force_rollback=True):
             # a plan that reads everything for each row would take hours
             db.execute("set local statement_timeout = '60s'")
             answer = db.execute(sql.encode(), arguments).fetchone()
-        reads.append(counted(db) - before)
+        reads.append(counted(db, query) - before)
     assert answer is not None
     return answer[0], min(reads)
 
@@ -187,6 +191,16 @@ def test_reading_trades_reads_their_strands_and_events(project: Db) -> None:
     assert (answer["read"], len(answer["strands"]), len(answer["events"])) == (500, 3000, 500)
     # twice by the keys of a trade, for its column and its content, and each strand in an index and a table
     assert read < 500 * 60
+
+
+def test_a_look_up_of_a_strand_reads_a_few_blocks_of_an_index(project: Db) -> None:
+    """An index that is read from end to end for one entry counts as one entry, but not as a few blocks."""
+    ids = closes(project, 7000, 100)
+    _, read = call(project, "select pm_strength_read_trades(%s)", ids, query=BLOCKS)
+    # 3 look-ups of each strand, 2 of its trade, and 1 of its events, with 3 or 4 levels each
+    assert 100 < read < 100 * 60
+    _, read = call(project, "select pm_strength_weigh_trade(%s)", ids[0], query=BLOCKS)
+    assert read < 60
 
 
 def test_claiming_and_finishing_a_batch_reads_its_own_messages(project: Db) -> None:
