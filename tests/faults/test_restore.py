@@ -27,7 +27,7 @@ from tests.integration.conftest import Database
 
 PG_BIN = os.environ.get("PM_STRENGTH_PG_BIN")
 WITHOUT_QUEUES = [f"--exclude-table=pgmq.{kind}_pm_strength*" for kind in "qa"]
-# as the README says for another version of pgmq, whose tables differ
+# as docs/retention-and-backup.md says for another version of pgmq, whose tables differ
 WITHOUT_PGMQ = ["--exclude-schema=pgmq"]
 
 

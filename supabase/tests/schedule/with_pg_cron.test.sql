@@ -1,4 +1,4 @@
--- The README's line for pg_cron is all that a cron needs.
+-- The line for pg_cron in docs/learning.md is all that a cron needs.
 begin;
 select plan(3);
 select pgmq.purge_queue('pm_strength_jobs');
