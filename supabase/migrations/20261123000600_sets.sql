@@ -142,8 +142,8 @@ comment on function pm_strength.staging_set(bigint) is 'The set that a running r
 revoke execute on function pm_strength.staging_set(bigint) from public, anon, authenticated;
 grant execute on function pm_strength.staging_set(bigint) to service_role;
 
--- A row that is written by hand, through a view, goes to the live set of its module, also when its module is changed. Before the first run there
--- is no live set, so this makes one.
+-- A row that is written by hand, through a view, goes to the live set of its module; so it does when its module
+-- is changed. Before the first run there is no live set, so this makes one.
 create function pm_strength.place_by_hand() returns trigger
 language plpgsql
 set search_path = ''

@@ -13,6 +13,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,6 +66,9 @@ CHANGING = (
 
 
 def reason_not_to_run(block: Block) -> str | None:
+    # a fresh machine may have Python and make alone; .ci/run installs curl
+    if re.search(r"^curl ", block.code, re.MULTILINE) and shutil.which("curl") is None:
+        return "needs curl"
     return next((why for start, why in NOT_RUN.items() if block.code.startswith(start)), None)
 
 
