@@ -5,6 +5,7 @@ language sql immutable
 set search_path = ''
 as $$
   select jsonb_build_object(
+    'profile', 'source',
     'n_min', 33,
     'var_prior', 0.25,
     'edge_threshold', 0.05,
@@ -16,7 +17,18 @@ as $$
     'scope_dims', null,
     'max_dims', 3,
     'max_lessons', 1000000,
-    'stale_after_hours', 24
+    'stale_after_hours', 24,
+    'guarded_n_min', 20,
+    'evidence_min', 10,
+    'tau', 0.2,
+    'gain', 2,
+    'drift_alarm', 20,
+    'max_change', null,
+    'max_added_exposure', null,
+    'ae_multipliers', false,
+    'gate', false,
+    'shadow_profile', null,
+    'canary_share', 0
   )
 $$;
 comment on function pm_strength.default_settings() is 'Every setting with its default.';
@@ -55,7 +67,37 @@ begin
     when 'stale_after_hours' then
       if not (finite and number > 0 and number <= 8760000) then expected := 'a number > 0 and <= 8760000'; end if;
     when 'strategy' then
-      if value not in ('"blend"', '"most_specific"') then expected := '"blend" or "most_specific"'; end if;
+      if value not in ('"blend"', '"most_specific"', '"sum"') then
+        expected := '"blend", "most_specific" or "sum"';
+      end if;
+    when 'profile' then
+      if value not in ('"source"', '"guarded"') then expected := '"source" or "guarded"'; end if;
+    when 'shadow_profile' then
+      if value not in ('null', '"source"', '"guarded"') then expected := 'null, "source" or "guarded"'; end if;
+    when 'guarded_n_min' then
+      if not (whole and number between 2 and 2147483647) then expected := 'an integer from 2 to 2147483647'; end if;
+    when 'evidence_min' then
+      if not (finite and number between 1 and 1000000) then expected := 'a number from 1 to 1000000'; end if;
+    when 'drift_alarm' then
+      if not (kind = 'null' or (finite and number between 1 and 1000000)) then
+        expected := 'null or a number from 1 to 1000000';
+      end if;
+    when 'max_change' then
+      if not (kind = 'null' or (finite and number between 0.001 and 1000000)) then
+        expected := 'null or a number from 0.001 to 1000000';
+      end if;
+    when 'max_added_exposure' then
+      if not (kind = 'null' or (finite and number between 0 and 1000000)) then
+        expected := 'null or a number from 0 to 1000000';
+      end if;
+    when 'tau' then
+      if not (finite and number between 0.001 and 10) then expected := 'a number from 0.001 to 10'; end if;
+    when 'gain' then
+      if not (finite and number between 0 and 100) then expected := 'a number from 0 to 100'; end if;
+    when 'canary_share' then
+      if not (finite and number between 0 and 1) then expected := 'a number from 0 to 1'; end if;
+    when 'ae_multipliers', 'gate' then
+      if kind <> 'boolean' then expected := 'true or false'; end if;
     when 'outcome' then
       if value not in ('"rr"', '"roi"', '"pnl_usd"') then expected := '"rr", "roi" or "pnl_usd"'; end if;
     when 'scope_dims' then
@@ -125,6 +167,23 @@ comment on function pm_strength.assert_settings(jsonb) is 'True, or an error tha
 revoke execute on function pm_strength.assert_settings(jsonb) from public, anon;
 grant execute on function pm_strength.assert_settings(jsonb) to authenticated, service_role;
 
+-- The overrides of one profile are not made for the strategy of another, and outlive a change of the setting
+-- until the next run: so the setting counts for its own profile alone.
+create function pm_strength.strategy_of(settings jsonb, profile text) returns text
+language sql immutable
+set search_path = ''
+as $$
+  select case
+    when profile is null or profile = settings ->> 'profile' then settings ->> 'strategy'
+    when profile = 'guarded' then 'sum'
+    else 'blend'
+  end
+$$;
+comment on function pm_strength.strategy_of(jsonb, text) is
+  'The strategy for overrides of a profile, by all settings of a module.';
+revoke execute on function pm_strength.strategy_of(jsonb, text) from public, anon;
+grant execute on function pm_strength.strategy_of(jsonb, text) to authenticated, service_role;
+
 create table public.learning_settings (
   module text primary key,
   settings jsonb not null default '{}',
@@ -136,7 +195,7 @@ comment on table public.learning_settings is
   'How each module learns and sizes. Keys that are not set take their defaults.';
 comment on column public.learning_settings.module is 'The module, such as pm; a module with a row here is learned for.';
 comment on column public.learning_settings.settings is
-  'n_min, var_prior, edge_threshold, multiplier_min, multiplier_max, specificity_alpha, strategy, outcome, scope_dims, max_dims, max_lessons, stale_after_hours.';
+  'The keys and defaults are those of pm_strength.default_settings(); keys that are not set take their defaults.';
 comment on column public.learning_settings.updated_at is 'When the row was last written.';
 
 alter table public.learning_settings enable row level security;
@@ -176,14 +235,15 @@ revoke execute on function pm_strength.assert_module(text) from public, anon, au
 grant execute on function pm_strength.assert_module(text) to service_role;
 
 -- A resolver uses the row's settings over the defaults. Where the row is invalid, it uses the defaults alone:
--- such a row can only have come past the check, as by a restore.
+-- such a row can only have come past the check, as by a restore. Where no strategy is set, it is the profile's.
 create function pm_strength.effective_settings(module text) returns jsonb
 language sql stable
 set search_path = ''
 as $$
   select pm_strength.default_settings() || coalesce(
     (
-      select row.settings
+      select case row.settings ->> 'profile' when 'guarded' then '{"strategy": "sum"}' else '{}' end::jsonb
+        || row.settings
       from public.learning_settings row
       where row.module = effective_settings.module
         and pm_strength.settings_error(row.settings) is null

@@ -6,12 +6,14 @@ create table pm_strength.sets (
   module text not null default 'pm',
   kind text not null,
   profile text not null default 'source',
+  role text not null default 'live',
   state text not null default 'staging',
   run_id bigint references public.learning_runs (id),
   mining_run_id bigint references public.learning_runs (id),
   base_set_id bigint references pm_strength.sets (id) on delete set null,
   settings jsonb not null default '{}',
   row_count bigint not null default 0,
+  exposure_scale double precision not null default 1,
   staged_to bigint not null default 0,
   created_at timestamptz not null default clock_timestamp(),
   published_at timestamptz,
@@ -19,7 +21,9 @@ create table pm_strength.sets (
   dropped_at timestamptz,
   emptied_at timestamptz,
   constraint sets_kind check (kind in ('lessons', 'overrides')),
-  constraint sets_profile check (profile in ('source')),
+  constraint sets_profile check (profile in ('source', 'guarded')),
+  constraint sets_role check (role in ('live', 'shadow')),
+  constraint sets_exposure_scale check (exposure_scale between 0 and 1),
   constraint sets_state check (state in ('staging', 'live', 'kept', 'dropped')),
   constraint sets_run unique (run_id, kind, profile)
 );
@@ -28,6 +32,9 @@ comment on column pm_strength.sets.id is 'The set; rows of lessons and overrides
 comment on column pm_strength.sets.module is 'The module that was learned for.';
 comment on column pm_strength.sets.kind is 'lessons or overrides.';
 comment on column pm_strength.sets.profile is 'The method of learning.';
+comment on column pm_strength.sets.role is 'live (it sizes trades) or shadow (it is resolved beside the live one).';
+comment on column pm_strength.sets.exposure_scale is
+  'What the part of a resolved multiplier above 1 is multiplied by, to keep to max_added_exposure.';
 comment on column pm_strength.sets.state is
   'staging (a run fills it), live (readers see it), kept (the one before), dropped (its rows are removed).';
 comment on column pm_strength.sets.run_id is 'The run that made it; null for rows written by hand.';
@@ -44,7 +51,7 @@ comment on column pm_strength.sets.emptied_at is 'When the last of its rows was 
 
 -- A reader finds the live set here. Publishing changes two rows in one transaction, whatever the number of
 -- lessons or overrides: a snapshot holds the old set or the new one, never parts of both.
-create unique index sets_live on pm_strength.sets (module, kind) where state = 'live';
+create unique index sets_live on pm_strength.sets (module, kind, role) where state = 'live';
 create index sets_base on pm_strength.sets (base_set_id);
 create index sets_mining_run on pm_strength.sets (mining_run_id);
 
@@ -61,7 +68,7 @@ language sql stable
 set search_path = ''
 as $$
   select s from pm_strength.sets s
-  where s.module = live_set.module and s.kind = live_set.kind and s.state = 'live'
+  where s.module = live_set.module and s.kind = live_set.kind and s.role = 'live' and s.state = 'live'
 $$;
 comment on function pm_strength.live_set(text, text) is
   'The set of a module''s lessons or overrides that is live; null before the first.';
@@ -101,10 +108,15 @@ begin
   on conflict on constraint learning_runs_request do update set started_at = clock_timestamp()
   returning id into run_id;
   -- asked for again, a run keeps the lessons that it began with, whatever went live in between
-  insert into pm_strength.sets (module, kind, run_id, mining_run_id, base_set_id, settings)
+  insert into pm_strength.sets (module, kind, profile, run_id, mining_run_id, base_set_id, settings)
   values (
     pm_strength_begin_run.module,
     case pm_strength_begin_run.kind when 'mine' then 'lessons' else 'overrides' end,
+    -- overrides are of the profile that their lessons were mined by, whatever the settings say meanwhile
+    coalesce(
+      case pm_strength_begin_run.kind when 'materialize' then base.profile end,
+      pm_strength_begin_run.settings ->> 'profile', 'source'
+    ),
     run_id,
     case pm_strength_begin_run.kind when 'mine' then run_id else base.run_id end,
     base.id, pm_strength_begin_run.settings
@@ -152,7 +164,7 @@ begin
   new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
   if new.set_id is null then
     insert into pm_strength.sets (module, kind, state) values (new.module, tg_argv[0], 'live')
-    on conflict (module, kind) where state = 'live' do nothing;
+    on conflict (module, kind, role) where state = 'live' do nothing;
     new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
   end if;
   new.by_hand := true;

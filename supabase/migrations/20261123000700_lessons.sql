@@ -59,7 +59,7 @@ select
   decay_halflife_hours, status, run_id, updated_at
 from pm_strength.lessons
 where set_id = any (array(
-  select s.id from pm_strength.sets s where s.kind = 'lessons' and s.state = 'live'
+  select s.id from pm_strength.sets s where s.kind = 'lessons' and s.role = 'live' and s.state = 'live'
 ));
 comment on view public.learning_lessons is
   'The lessons of each module''s last complete mining run, and the retired ones of earlier runs.';

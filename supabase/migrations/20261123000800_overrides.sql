@@ -82,6 +82,9 @@ create table pm_strength.overrides (
   multiplier double precision not null,
   confidence_score double precision not null,
   decay_state text,
+  a_multiplier double precision,
+  e_multiplier double precision,
+  stats jsonb,
   run_id bigint,
   last_updated_at timestamptz not null default now(),
   by_hand boolean not null default false,
@@ -96,7 +99,11 @@ create table pm_strength.overrides (
   constraint overrides_numbers check (
     not jsonb_path_exists(scope_subset, '$.* ? (@.type() == "number")') or pm_strength.only_doubles(scope_subset)
   ),
-  constraint overrides_multiplier check (multiplier = 0 or multiplier between 1e-6 and 1e6),
+  -- below 0 only as a term of a sum
+  constraint overrides_multiplier check (multiplier = 0 or abs(multiplier) between 1e-6 and 1e6),
+  constraint overrides_a_multiplier check (a_multiplier between 0.8 and 1.2),
+  constraint overrides_e_multiplier check (e_multiplier between 0.8 and 1.2),
+  constraint overrides_stats check (jsonb_typeof(stats) = 'object'),
   constraint overrides_confidence check (confidence_score = 0 or confidence_score between 1e-12 and 1),
   constraint overrides_updated check (last_updated_at between '2000-01-01Z' and '9999-12-31Z')
 );
@@ -136,10 +143,10 @@ create policy overrides_read on pm_strength.overrides
 create view public.pm_overrides with (security_invoker = true) as
 select
   id, pattern_key, action_category, scope_subset, multiplier, confidence_score, decay_state,
-  run_id, last_updated_at, module
+  run_id, last_updated_at, module, a_multiplier, e_multiplier, stats
 from pm_strength.overrides
 where set_id = any (array(
-  select s.id from pm_strength.sets s where s.kind = 'overrides' and s.state = 'live'
+  select s.id from pm_strength.sets s where s.kind = 'overrides' and s.role = 'live' and s.state = 'live'
 ));
 comment on view public.pm_overrides is
   'The size multipliers in force: those of each module''s last complete materialization.';
@@ -153,6 +160,9 @@ comment on column public.pm_overrides.decay_state is 'insufficient, stable, deca
 comment on column public.pm_overrides.run_id is 'The mining run that it comes from.';
 comment on column public.pm_overrides.last_updated_at is 'When the row was written.';
 comment on column public.pm_overrides.module is 'The module that it is for.';
+comment on column public.pm_overrides.a_multiplier is 'What the A score is multiplied by, from 0.8 to 1.2; null unless ae_multipliers is set.';
+comment on column public.pm_overrides.e_multiplier is 'What the E score is multiplied by, from 0.8 to 1.2; null unless ae_multipliers is set.';
+comment on column public.pm_overrides.stats is 'The evidence for it: {evidence, n, n_effective, ...}; null in the source profile.';
 revoke all on public.pm_overrides from anon, authenticated;
 grant select on public.pm_overrides to authenticated;
 grant all on public.pm_overrides to service_role;

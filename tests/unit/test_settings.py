@@ -29,6 +29,7 @@ def test_the_table_of_cases(case: dict[str, Any]) -> None:
 
 def test_defaults_are_the_contracts() -> None:
     assert LearningSettings().to_dict() == {
+        "profile": "source",
         "n_min": 33,
         "var_prior": 0.25,
         "edge_threshold": 0.05,
@@ -41,6 +42,17 @@ def test_defaults_are_the_contracts() -> None:
         "max_dims": 3,
         "max_lessons": 1_000_000,
         "stale_after_hours": 24.0,
+        "guarded_n_min": 20,
+        "evidence_min": 10.0,
+        "tau": 0.2,
+        "gain": 2.0,
+        "drift_alarm": 20.0,
+        "max_change": None,
+        "max_added_exposure": None,
+        "ae_multipliers": False,
+        "gate": False,
+        "shadow_profile": None,
+        "canary_share": 0.0,
     }
     assert LearningSettings.from_mapping({}) == LearningSettings()
 
@@ -94,3 +106,11 @@ def test_a_good_value_is_kept(key: str, value: Any) -> None:
 def test_settings_must_be_an_object() -> None:
     with pytest.raises(SettingsError, match="settings: expected a JSON object"):
         LearningSettings.from_mapping([])  # type: ignore[arg-type]
+
+
+def test_a_profile_has_its_own_strategy_unless_one_is_set() -> None:
+    guarded = LearningSettings.from_mapping({"profile": "guarded"})
+    assert (guarded.strategy, LearningSettings().strategy) == ("sum", "blend")
+    chosen = LearningSettings(profile="source", strategy="most_specific")
+    assert (chosen.strategy_of("source"), chosen.strategy_of("guarded")) == ("most_specific", "sum")
+    assert (guarded.strategy_of("guarded"), guarded.strategy_of("source")) == ("sum", "blend")

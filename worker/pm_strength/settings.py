@@ -12,7 +12,9 @@ from .errors import SettingsError
 # The module that is meant where none is named.
 DEFAULT_MODULE = "pm"
 MAX_MODULE_CHARACTERS = 100
-STRATEGIES = ("blend", "most_specific")
+STRATEGIES = ("blend", "most_specific", "sum")
+# The methods of learning, and the strategy that the overrides of each are made for.
+PROFILES = {"source": "blend", "guarded": "sum"}
 # The column of an event that holds each outcome; `roi` is that column's percent divided by 100.
 OUTCOME_COLUMNS = {"rr": "rr", "roi": "rpnl_pct", "pnl_usd": "pnl_usd"}
 OUTCOMES = tuple(OUTCOME_COLUMNS)
@@ -23,23 +25,39 @@ class LearningSettings:
     """How lessons are mined, turned into overrides and applied.
 
     Construct it directly for the defaults and known-good values, or with `from_mapping` for
-    JSON from outside. Either way every value is checked; errors are `SettingsError`.
+    JSON from outside. Either way every value is checked; errors are `SettingsError`. Where no
+    `strategy` is given it is that of the profile.
     """
 
+    profile: str = "source"
     n_min: int = 33
     var_prior: float = 0.25
     edge_threshold: float = 0.05
     multiplier_min: float = 0.3
     multiplier_max: float = 3.0
     specificity_alpha: float = 1.5
-    strategy: str = "blend"
+    strategy: str = ""
     outcome: str = "rr"
     scope_dims: tuple[str, ...] | None = None
     max_dims: int | None = 3
     max_lessons: int = 1_000_000
     stale_after_hours: float = 24.0
+    guarded_n_min: int = 20
+    evidence_min: float = 10.0
+    tau: float = 0.2
+    gain: float = 2.0
+    drift_alarm: float | None = 20.0
+    max_change: float | None = None
+    max_added_exposure: float | None = None
+    ae_multipliers: bool = False
+    gate: bool = False
+    shadow_profile: str | None = None
+    canary_share: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.strategy == "":
+            own = PROFILES[self.profile] if self.profile in tuple(PROFILES) else "blend"
+            object.__setattr__(self, "strategy", own)
         for field in fields(self):
             check, expected = _RULES[field.name]
             value = getattr(self, field.name)
@@ -64,7 +82,17 @@ class LearningSettings:
         for key in values:
             if key not in known:
                 raise SettingsError(key, "one of " + ", ".join(sorted(known)), values[key])
+        if values.get("strategy") == "":
+            raise SettingsError("strategy", _RULES["strategy"][1], "")
         return cls(**values)
+
+    def strategy_of(self, profile: str) -> str:
+        """The strategy for overrides of a profile.
+
+        Overrides outlive a change of `profile` until the next run, and those of one profile are not made
+        for the strategy of another: the setting counts for its own profile alone.
+        """
+        return self.strategy if profile == self.profile else PROFILES[profile]
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON-compatible values."""
@@ -99,12 +127,17 @@ def _strings(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(item, str) and item for item in value)
 
 
-_INTEGERS = ("n_min", "max_dims", "max_lessons")
+def _boolean(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_INTEGERS = ("n_min", "max_dims", "max_lessons", "guarded_n_min")
 # Within the upper bounds nothing that is computed from a setting leaves a double, an integer or a timestamp
 # of Postgres. `settings.cases.json` holds SQL to the same bounds.
 _MAX_INTEGER = 2**31 - 1
 _MAX_ALPHA = 100
 _MAX_STALE_HOURS = 8_760_000
+_MAX_FACTOR = 1e6
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "n_min": (_from_to(1, _MAX_INTEGER, _integer), f"an integer from 1 to {_MAX_INTEGER}"),
@@ -113,7 +146,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "multiplier_min": (_from_to(0, 1), "a number from 0 to 1"),
     "multiplier_max": (_at_least(1), "a finite number >= 1"),
     "specificity_alpha": (_from_to(0, _MAX_ALPHA), f"a number from 0 to {_MAX_ALPHA}"),
-    "strategy": (lambda v: v in STRATEGIES, "'blend' or 'most_specific'"),
+    "profile": (lambda v: v in tuple(PROFILES), "'source' or 'guarded'"),
+    "strategy": (lambda v: v in STRATEGIES, "'blend', 'most_specific' or 'sum'"),
     "outcome": (lambda v: v in OUTCOMES, "'rr', 'roi' or 'pnl_usd'"),
     "scope_dims": (lambda v: v is None or _strings(v), "null or a list of dimension names"),
     "max_dims": (
@@ -125,4 +159,21 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: _number(v) and 0 < v <= _MAX_STALE_HOURS,
         f"a number > 0 and <= {_MAX_STALE_HOURS}",
     ),
+    "guarded_n_min": (_from_to(2, _MAX_INTEGER, _integer), f"an integer from 2 to {_MAX_INTEGER}"),
+    "evidence_min": (_from_to(1, _MAX_FACTOR), "a number from 1 to 1000000"),
+    "tau": (_from_to(0.001, 10), "a number from 0.001 to 10"),
+    "gain": (_from_to(0, 100), "a number from 0 to 100"),
+    "drift_alarm": (lambda v: v is None or _from_to(1, _MAX_FACTOR)(v), "null or a number from 1 to 1000000"),
+    "max_change": (
+        lambda v: v is None or _from_to(0.001, _MAX_FACTOR)(v),
+        "null or a number from 0.001 to 1000000",
+    ),
+    "max_added_exposure": (
+        lambda v: v is None or _from_to(0, _MAX_FACTOR)(v),
+        "null or a number from 0 to 1000000",
+    ),
+    "ae_multipliers": (_boolean, "true or false"),
+    "gate": (_boolean, "true or false"),
+    "shadow_profile": (lambda v: v is None or v in tuple(PROFILES), "null, 'source' or 'guarded'"),
+    "canary_share": (_from_to(0, 1), "a number from 0 to 1"),
 }

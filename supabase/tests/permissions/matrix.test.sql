@@ -92,7 +92,7 @@ select name, false, false from unnest(array[
 ]) name
 union all
 select name, true, true from unnest(array[
-  'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings',
+  'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings', 'pm_strength.strategy_of',
   'pm_strength.as_of', 'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
   'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits',
   'public.pm_strength_read_overrides', 'public.resolve_pm_strength', 'public.resolve_pm_strength_batch'

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..settings import DEFAULT_MODULE, LearningSettings
+from ..settings import DEFAULT_MODULE, PROFILES, LearningSettings
 from .arguments import ModuleOption, parse_change, parse_value
 from .output import Format, FormatOption, counted, out, print_json, print_table
 from .target import ProjectDirectory, open_store
@@ -26,11 +26,12 @@ def show(
 ) -> None:
     """Show all settings, and the defaults of those that differ. The exit code is 2 if one is invalid."""
     with open_store(directory, module) as store:
-        settings = LearningSettings.from_mapping(store.settings_row(module)).to_dict()
+        held = LearningSettings.from_mapping(store.settings_row(module))
+    settings = held.to_dict()
     if output is Format.JSON:
         print_json(settings)
         return
-    defaults = LearningSettings().to_dict()
+    defaults = LearningSettings().to_dict() | {"strategy": PROFILES[held.profile]}
     cells = (
         (name, json.dumps(value), "" if value == defaults[name] else f"default {json.dumps(defaults[name])}")
         for name, value in settings.items()
