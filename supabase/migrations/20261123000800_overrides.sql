@@ -185,6 +185,7 @@ declare
   threshold constant double precision := (settings ->> 'edge_threshold')::double precision;
   lowest constant double precision := (settings ->> 'multiplier_min')::double precision;
   highest constant double precision := least((settings ->> 'multiplier_max')::double precision, 1e6);
+  gain constant double precision := (settings ->> 'gain')::double precision;
   base pm_strength.sets;
   last_id bigint;
   looked_at integer;
@@ -199,35 +200,48 @@ begin
     where l.set_id = base.id and l.id > target.staged_to
     order by l.id
     limit least(page_size, 20000)
+  ), active as (
+    select a.*,
+      (a.stats ->> 'edge_raw')::double precision as edge_raw,
+      gain * (a.stats ->> 'effect')::double precision as move
+    from page a
+    where a.status = 'active' and a.lesson_type = 'pm_strength'
+    offset 0
+  ), chosen as (
+    select p.*,
+      greatest(lowest, least(highest, 1 + p.edge_raw)) as multiplier,
+      (p.stats ->> 'support_score')::double precision as support,
+      (p.stats ->> 'reliability_score')::double precision as reliability,
+      null::jsonb as evidence
+    from active p
+    where target.profile = 'source' and abs(p.edge_raw) >= threshold
+    union all
+    select p.*, greatest(-1e6, least(1e6, 1 + p.move)), least(1, (p.stats ->> 'probability')::double precision), 1,
+      jsonb_build_object(
+        'evidence', p.stats -> 'evidence', 'edge', p.stats -> 'edge', 'n', p.n,
+        'n_effective', p.stats -> 'n_effective', 'contribution', p.stats -> 'contribution',
+        'contribution_low', p.stats -> 'contribution_low', 'contribution_high', p.stats -> 'contribution_high',
+        'drift', p.stats -> 'drift'
+      )
+    from active p
+    where target.profile = 'guarded' and abs(p.move) >= 0.01
   ), made as (
     insert into pm_strength.overrides (
       set_id, module, run_id, pattern_key, action_category, scope_subset, multiplier, confidence_score,
-      decay_state
+      decay_state, stats
     )
     select
       target.id, target.module, target.mining_run_id, l.pattern_key, l.action_category, l.scope_subset,
-      case when l.multiplier >= 1e-6 then l.multiplier else 0 end,
+      case when abs(l.multiplier) >= 1e-6 then l.multiplier else 0 end,
       -- below 1e-150 the product could leave a double, which Postgres refuses
       case
         when l.support < 1e-150 or l.reliability < 1e-150 then 0
         when l.support * l.reliability >= 1e-12 then l.support * l.reliability
         else 0
       end,
-      l.stats -> 'decay_meta' ->> 'state'
-    from (
-      select p.*,
-        greatest(lowest, least(highest, 1 + p.edge_raw)) as multiplier,
-        (p.stats ->> 'support_score')::double precision as support,
-        (p.stats ->> 'reliability_score')::double precision as reliability
-      from (
-        select a.*, (a.stats ->> 'edge_raw')::double precision as edge_raw
-        from page a
-        where a.status = 'active' and a.lesson_type = 'pm_strength'
-        offset 0
-      ) p
-      where abs(p.edge_raw) >= threshold
-      offset 0
-    ) l
+      l.stats -> 'decay_meta' ->> 'state',
+      l.evidence
+    from chosen l
     order by l.id
     returning true
   )

@@ -46,6 +46,7 @@ begin
     'set_id', coalesce(wanted.id, 0),
     'gone', false,
     'run_id', wanted.mining_run_id,
+    'profile', wanted.profile,
     'as_of', pm_strength.as_of(wanted),
     'now', clock_timestamp(),
     'settings', pm_strength.effective_settings(module),

@@ -78,6 +78,9 @@ begin
     count(*) as count,
     sum(m.weight) as weight,
     sum(m.weight * m.multiplier) as weighted,
+    -- in two parts, of which the first is exact: large terms that cancel must not take digits from small ones
+    sum(trunc((m.multiplier - 1) * 1024) / 1024)
+      + sum((m.multiplier - 1) - trunc((m.multiplier - 1) * 1024) / 1024) as terms,
     case when settings ->> 'strategy' = 'most_specific' then (
       select s.multiplier from matched s
       order by s.dimensions desc, s.confidence_score desc, abs(s.multiplier - 1), s.multiplier
@@ -96,6 +99,7 @@ begin
   as_of := pm_strength.as_of(live);
   raw := case settings ->> 'strategy'
     when 'most_specific' then found.most_specific
+    when 'sum' then 1 + found.terms
     else found.weighted / nullif(found.weight, 0)
   end;
 
@@ -139,10 +143,15 @@ create function public.resolve_pm_strength(
 language plpgsql stable
 set search_path = ''
 as $$
+declare
+  live pm_strength.sets;
+  settings jsonb;
 begin
   perform pm_strength.require_reader();
+  live := pm_strength.live_set(module, 'overrides');
+  settings := pm_strength.effective_settings(module);
   return pm_strength.resolve_one(
-    pm_strength.live_set(module, 'overrides'), pm_strength.effective_settings(module), pattern_key,
+    live, settings || jsonb_build_object('strategy', pm_strength.strategy_of(settings, live.profile)), pattern_key,
     action_category, scope, match_limit
   );
 end
@@ -196,8 +205,8 @@ begin
       live := pm_strength.live_set(module, 'overrides');
       settings := pm_strength.effective_settings(module);
     end if;
-    strategy := coalesce(asked.strategy, settings -> 'strategy');
-    if strategy not in ('"blend"', '"most_specific"') then
+    strategy := coalesce(asked.strategy, to_jsonb(pm_strength.strategy_of(settings, live.profile)));
+    if strategy not in ('"blend"', '"most_specific"', '"sum"') then
       strategy := 'null';
       asked.pattern_key := null;
     elsif jsonb_typeof(asked.module) <> 'string' then

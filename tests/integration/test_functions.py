@@ -85,7 +85,7 @@ def test_numbers_arrive_as_they_were_written(functions: httpx.Client, db: Databa
     assert "0.12345678901234567890" in str(row[0])
 
 
-@pytest.mark.parametrize("strategy", ["blend", "most_specific"])
+@pytest.mark.parametrize("strategy", ["blend", "most_specific", "sum"])
 def test_sizes_are_those_of_the_library(
     functions: httpx.Client, secret: dict[str, str], store: Store, db: Database, strategy: str
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pm_strength.overrides.materialize import materialize_overrides
+from pm_strength.overrides.materialize import STATS, materialize_overrides
 from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
@@ -19,12 +19,15 @@ from .conftest import Database
 STATES = ("insufficient", "stable", "decaying", "growing")
 # Each by itself at a bound, just beside it, or far beyond it.
 EDGES = (0, 0.05, -0.05, 0.05000000000000001, 0.04999999999999999, -1, -0.9999995, -5, 1e9, 1e300, 5e-324)
+EFFECTS = (0, 0.005, -0.005, 0.00499999999999999, -0.5, -3.5, -0.49999995, 1e9, -1e9)
 SCORES = (0, 1, 1e-6, 1e-7, 1e-12, 9e-13, 1e-149, 1e-151, 5e-324)
 SETTINGS = (
     {},
     {"edge_threshold": 0},
     {"edge_threshold": 0.3, "multiplier_min": 0, "multiplier_max": 1e7},
     {"multiplier_min": 1, "multiplier_max": 1},
+    {"profile": "guarded"},
+    {"profile": "guarded", "gain": 7.3},
 )
 
 
@@ -40,6 +43,15 @@ def lessons(rng: random.Random, count: int) -> list[dict[str, Any]]:
                 "support_score": rng.choice(SCORES) if rng.random() < 0.2 else rng.random(),
                 "reliability_score": rng.choice(SCORES) if rng.random() < 0.2 else rng.random(),
                 "decay_meta": {"state": rng.choice(STATES)},
+                "effect": rng.choice((None, *EFFECTS)) if rng.random() < 0.3 else rng.gauss(0, 0.05),
+                "probability": rng.choice(SCORES) if rng.random() < 0.2 else rng.random(),
+                "evidence": rng.choice((None, 850.25, 1e15)),
+                "edge": rng.choice((None, 1, 8)),
+                "n_effective": rng.uniform(5, 500),
+                "contribution": rng.gauss(0, 0.1),
+                "contribution_low": rng.gauss(0, 0.1),
+                "contribution_high": rng.gauss(0, 0.1),
+                "drift": rng.choice((None, 0.5)),
             },
             "decay_halflife_hours": None,
         }
@@ -51,7 +63,7 @@ def lessons(rng: random.Random, count: int) -> list[dict[str, Any]]:
 def test_sql_makes_what_python_defines(store: Store, db: Database, settings: dict[str, Any]) -> None:
     store.write_settings("pm", settings)
     rows = lessons(random.Random(11), 9000)
-    run = store.begin_run("pm", "mine", {})
+    run = store.begin_run("pm", "mine", settings)
     assert run is not None
     store.stage_lessons(run["run_id"], rows)
     assert store.publish_run(run["run_id"], len(rows)) == "published"
@@ -70,12 +82,13 @@ def test_sql_makes_what_python_defines(store: Store, db: Database, settings: dic
     report = learning.materialize(store)
     assert report is not None
 
-    columns = ("edge_raw", "support_score", "reliability_score")
+    guarded = ("effect", "probability", *STATS)
+    columns = ("edge_raw", "support_score", "reliability_score", *guarded)
     frame = pd.DataFrame(
         [
             {
                 **{name: row[name] for name in ("pattern_key", "action_category", "scope_subset")},
-                **{name: row["stats"][name] for name in columns},
+                **{name: (row["stats"] | {"n": row["n"]})[name] for name in columns},
                 "decay_state": row["stats"]["decay_meta"]["state"],
             }
             for row in rows
@@ -83,6 +96,7 @@ def test_sql_makes_what_python_defines(store: Store, db: Database, settings: dic
     )
     expected = materialize_overrides(frame, LearningSettings.from_mapping(settings)).to_dict("records")
     made = [{name: row[name] for name in expected[0]} for row in store.overrides()]
+    assert len(expected) > 1000
     assert made == expected
     assert (report.lessons, report.overrides) == (len(rows), len(expected))
     assert {row["run_id"] for row in store.overrides()} == {run["run_id"]}

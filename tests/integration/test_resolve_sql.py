@@ -76,7 +76,7 @@ def requests(rng: random.Random, count: int) -> list[Row]:
             "pattern_key": rng.choice(["p", "p", 'q "(,.):', "r"]),
             "action_category": rng.choice(["entry", "add"]),
             "scope": {name: rng.choice(values) for name, values in VALUES.items() if rng.random() < 0.8},
-            "strategy": rng.choice([None, None, "blend", "most_specific", "best"]),
+            "strategy": rng.choice([None, None, "blend", "most_specific", "sum", "best"]),
         }
         for _ in range(count)
     ]
@@ -117,6 +117,7 @@ def test_sql_resolves_as_the_table_says(db: Database, clean: None, place: int) -
     with db.transaction(force_rollback=True):
         ids = [row[0] for row in db.execute(FILL.encode(), given)]
         db.execute(SETTINGS.encode(), given)
+        db.execute("update pm_strength.sets set profile = %s", (case.get("profile", "source"),))
         # one request has no strategy of its own, and its key is a text
         keys = [case.get(name, "") for name in ("pattern_key", "action_category")]
         if "strategy" not in case and all(key is None or isinstance(key, str) for key in keys):
@@ -132,10 +133,10 @@ def test_sql_resolves_as_the_table_says(db: Database, clean: None, place: int) -
         assert [match["weight"] for match in answer["matches"]] == pytest.approx(weights, rel=1e-12)
 
 
-@pytest.mark.parametrize("strategy", ["blend", "most_specific"])
+@pytest.mark.parametrize("strategy", ["blend", "most_specific", "sum"])
 def test_sql_its_batch_and_the_library_agree(store: Store, db: Database, strategy: str) -> None:
     rng = random.Random(21)
-    settings = {"strategy": strategy, "specificity_alpha": 0.7}
+    settings: Row = {"strategy": strategy, "specificity_alpha": 0.7}
     store.write_settings("pm", settings)
     rows = fill(db, overrides(rng, 600))
     book = OverrideBook(rows, LearningSettings.from_mapping(settings))

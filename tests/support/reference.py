@@ -289,6 +289,8 @@ def reference_resolve(
     if settings["strategy"] == "blend":
         products = [weight * row["multiplier"] for weight, row in zip(weights, matches, strict=True)]
         value = sum(products) / sum(weights)
+    elif settings["strategy"] == "sum":
+        value = 1 + math.fsum(row["multiplier"] - 1 for row in matches)
     else:
         most = max(len(row["scope_subset"]) for row in matches)
         best = [row for row in matches if len(row["scope_subset"]) == most]

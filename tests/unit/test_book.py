@@ -40,7 +40,7 @@ OVERRIDES = st.tuples(SUBSETS, st.floats(0.3, 3), st.sampled_from([0.0, 0.25, 0.
 @pytest.mark.parametrize("examples", [50, pytest.param(1000, marks=pytest.mark.slow)])
 def test_it_resolves_as_defined(examples: int) -> None:
     @settings(max_examples=examples, deadline=None)
-    @given(st.lists(OVERRIDES, max_size=12), SCOPES, st.sampled_from(["blend", "most_specific"]))
+    @given(st.lists(OVERRIDES, max_size=12), SCOPES, st.sampled_from(["blend", "most_specific", "sum"]))
     def check(
         overrides: list[tuple[dict[str, Any], float, float]], scope: dict[str, Any], strategy: str
     ) -> None:
@@ -150,7 +150,7 @@ def test_a_large_book_resolves_as_the_plain_definition(scopes: int) -> None:
         names = rng.sample(sorted(values), rng.randrange(0, 4))
         subset = {name: rng.choice(values[name]) for name in names}
         rows.append(row(number, subset, rng.uniform(0.3, 3), rng.choice([0.0, 0.3, 0.9])))
-    for strategy in ("blend", "most_specific"):
+    for strategy in ("blend", "most_specific", "sum"):
         chosen = LearningSettings(strategy=strategy)
         book = OverrideBook(rows, chosen)
         assert len(book) == 3000

@@ -88,6 +88,8 @@ def assert_same(got: dict[Any, Row], wanted: dict[Any, Row]) -> None:
             if name == "decay_meta":
                 if not verge:
                     assert_decay(got[key][name], value)
+            elif value is None or got[key][name] is None:
+                assert got[key][name] is value, (key, name)
             elif name not in ("edge_raw", "delta_rr") or not verge:
                 scale = 1.0 if name != "delta_rr" else max(1.0, abs(stats["avg_rr"]))
                 assert math.isclose(got[key][name], value, rel_tol=1e-9, abs_tol=1e-9 * scale), (key, name)

@@ -76,7 +76,7 @@ def test_numbers_of_other_types_are_read() -> None:
     assert book.resolve("p", "entry", {"x": 0.1}).multiplier == 1.5
 
 
-@pytest.mark.parametrize("strategy", ["blend", "most_specific"])
+@pytest.mark.parametrize("strategy", ["blend", "most_specific", "sum"])
 @pytest.mark.parametrize("confidence", [MIN_CONFIDENCE, MAX_CONFIDENCE])
 @pytest.mark.parametrize("multiplier", [MIN_MULTIPLIER, MAX_MULTIPLIER])
 def test_at_the_bounds_nothing_overflows_and_nothing_is_lost(
@@ -93,5 +93,7 @@ def test_at_the_bounds_nothing_overflows_and_nothing_is_lost(
     ]
     resolution = OverrideBook(rows, settings).resolve("p", "entry", scope)
     assert (resolution.reason, resolution.matched) == ("matched", 1000)
-    assert resolution.multiplier == pytest.approx(multiplier, rel=1e-12)
+    # so many small ones take all away, so many large ones are clamped
+    wanted = max(0.0, min(MAX_MULTIPLIER, 1 + 1000 * (multiplier - 1))) if strategy == "sum" else multiplier
+    assert resolution.multiplier == pytest.approx(wanted, rel=1e-12)
     assert sum(match.share for match in resolution.matches) == pytest.approx(1, rel=1e-12)

@@ -32,6 +32,7 @@ def test_it_resolves_as_the_table_says(case: dict[str, Any]) -> None:
     book = OverrideBook(
         rows,
         LearningSettings.from_mapping(settings),
+        profile=case.get("profile"),
         as_of=None if age is None else NOW - timedelta(hours=age),
         clock=lambda: NOW,
     )

@@ -94,6 +94,11 @@ class LearningSettings:
         """
         return self.strategy if profile == self.profile else PROFILES[profile]
 
+    @property
+    def least_trades(self) -> int:
+        """The distinct trades that a lesson needs: `guarded_n_min` in the guarded profile, else `n_min`."""
+        return self.guarded_n_min if self.profile == "guarded" else self.n_min
+
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON-compatible values."""
         values = asdict(self)

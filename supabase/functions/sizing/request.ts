@@ -15,7 +15,7 @@ import {
 import { dimensionsOf } from "../_shared/scope.ts";
 import { MAX_DEPTH, walk } from "../_shared/walk.ts";
 
-const STRATEGIES = ["blend", "most_specific"];
+const STRATEGIES = ["blend", "most_specific", "sum"];
 // The first of them that a request has names its category, as in `apply_strength` of the library.
 const CATEGORY_NAMES = ["action_category", "action_type", "decision_type"];
 // A request may hold a million fields; nobody reads as many issues.
@@ -39,7 +39,7 @@ const fields = z.looseObject({
   pattern_key: optional(isText, "a text that is not empty"),
   action_context: flags,
   uptrend_signals: flags,
-  strategy: optional((value) => STRATEGIES.includes(value as string), STRATEGIES.join(" or ")),
+  strategy: optional((value) => STRATEGIES.includes(value as string), "blend, most_specific or sum"),
 }, expected("a request, which is an object"));
 
 /** One request of a body. A scope that is not an object counts as {}, as everywhere. */

@@ -17,6 +17,7 @@ from .target import ProjectDirectory, open_store
 MADE_BY = {
     "blend": "the weighted blend of the overrides that hold here",
     "most_specific": "the most specific of the overrides that hold here",
+    "sum": "1 and the sum of what the overrides that hold here add",
 }
 # Why the multiplier is 1, by reason, if no override made it.
 NONE_BECAUSE = {

@@ -100,6 +100,7 @@ class BookLoader:
                 book = OverrideBook(
                     self._rows(newest["set_id"], until, closed),
                     LearningSettings.from_mapping(newest["settings"]),
+                    profile=newest.get("profile"),
                     run_id=newest["run_id"],
                     as_of=materialized_at(newest["as_of"]),
                     clock=clock.now,

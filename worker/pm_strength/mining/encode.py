@@ -27,6 +27,7 @@ CodeArray = npt.NDArray[Any]
 MISSING = -1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECONDS_PER_HOUR = 3_600_000_000
+_MICROSECONDS_PER_DAY = 24 * _MICROSECONDS_PER_HOUR
 _REQUIRED = ("pattern_key", "action_category", "scope", "trade_id", "timestamp")
 
 
@@ -36,7 +37,8 @@ class CodedGroup:
 
     `codes` is rows x dimensions, `MISSING` where the event lacks the dimension; `values[d][code]` is
     the JSON value. `trade` numbers the trades and is ascending; `y` is the outcome and `t` the time
-    in hours from the group's first event.
+    in hours from the group's first event. `day` counts UTC days since 1970, `trimmed` and `reached_s3`
+    are 1, 0 or NaN where it is not known.
     """
 
     pattern_key: str
@@ -47,6 +49,9 @@ class CodedGroup:
     trade: IntArray
     y: FloatArray
     t: FloatArray
+    day: IntArray
+    trimmed: FloatArray
+    reached_s3: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
     baseline = _mean(y)
     trade = pd.factorize(kept["trade_id"])[0].astype(np.int64)
     microseconds = _microseconds(kept["timestamp"])
+    trimmed, reached_s3 = _flags(kept, "trimmed"), _flags(kept, "reached_s3")
 
     dimensions, values, codes = _code_scopes(kept["scope"].to_numpy(dtype=object), settings.scope_dims)
     groups: list[CodedGroup] = []
@@ -99,6 +105,9 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
                 trade[rows],
                 y[rows],
                 hours,
+                microseconds[rows] // _MICROSECONDS_PER_DAY,
+                trimmed[rows],
+                reached_s3[rows],
             )
         )
     return CodedEvents(groups, len(y), int(trade.max()) + 1 if len(trade) else 0, baseline)
@@ -188,6 +197,16 @@ def _numbers(column: pd.Series[Any]) -> FloatArray:
         return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise EventsError(f"events: expected numbers in the column {column.name!r}: {error}.") from None
+
+
+def _flags(events: pd.DataFrame, column: str) -> FloatArray:
+    """A column of booleans as 1, 0 and NaN; all NaN where there is no such column."""
+    if column not in events.columns:
+        return np.full(len(events), np.nan)
+    values = events[column].to_numpy(dtype=object)
+    known = {True: 1.0, False: 0.0}
+    flags = (known[bool(value)] if isinstance(value, bool | np.bool_) else math.nan for value in values)
+    return np.fromiter(flags, np.float64, len(values))
 
 
 def _microseconds(timestamps: pd.Series[Any]) -> IntArray:

@@ -16,6 +16,8 @@ from .cube.iceberg import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
 from .encode import MISSING, CodedEvents, encode_events
+from .evidence.columns import EVIDENCE, GUARDED, evidence_columns
+from .evidence.weigh import weigh
 from .memory import slice_bytes
 from .scope_array import ScopeArray
 
@@ -37,9 +39,9 @@ _DECAY = {
     "half_life_hours": "half_life_hours",
     "doubling_hours": "doubling_hours",
     "slope_per_hour": "slope_per_hour",
-    "p_value": "p_value",
+    "p_value": "slope_p_value",
 }
-COLUMNS = ("pattern_key", "action_category", "scope_subset", *_STATS, *_DECAY.values())
+COLUMNS = ("pattern_key", "action_category", "scope_subset", *_STATS, *_DECAY.values(), *EVIDENCE)
 
 
 def mine_lessons(
@@ -74,13 +76,18 @@ def mine_lessons(
     if memory is not None:
         limit = min(limit, memory() // slice_bytes(coded.groups))
     cube = iceberg_cube(
-        coded.groups, settings.n_min, settings.max_dims, max_slices=limit, threads=threads, watch=progress
+        coded.groups,
+        settings.least_trades,
+        settings.max_dims,
+        max_slices=limit,
+        threads=threads,
+        watch=progress,
     )
     count = sum(len(slices.n) for slices in cube)
     if count > limit:
         why = " (max_lessons)." if limit == settings.max_lessons else ", which is what the memory holds."
         raise LessonLimitError(f"More than {limit:,} lessons{why} {_levers(coded, cube, settings, limit)}")
-    lessons = _frame(coded, cube, settings)
+    lessons = _frame(coded, cube, settings, threads)
     lessons.attrs = {
         "baseline": coded.baseline if coded.events else None,
         "events": coded.events,
@@ -93,10 +100,13 @@ def mine_lessons(
 def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
     """Rows of `learning_lessons` for lessons `start` to `stop`: JSON-compatible, null where undefined."""
     part = lessons.iloc[start:stop]
-    columns = {name: _finite(part[name]) for name in COLUMNS}
+    names = [name for name in (*COLUMNS, *GUARDED) if name in part.columns]
+    columns = {name: _finite(part[name]) for name in names}
+    told = [name for name in (*EVIDENCE, *GUARDED) if name in columns]
     rows = []
     for index in range(len(part)):
         stats = {name: columns[name][index] for name in _STATS}
+        stats |= {name: columns[name][index] for name in told}
         stats["decay_meta"] = {name: columns[column][index] for name, column in _DECAY.items()}
         rows.append(
             {
@@ -111,7 +121,10 @@ def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) 
     return rows
 
 
-def _frame(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings) -> pd.DataFrame:
+def _frame(
+    coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, threads: int
+) -> pd.DataFrame:
+    evidence = [found for found in weigh(coded, cube, settings, threads) if found is not None]
     groups = [(group, slices) for group, slices in zip(coded.groups, cube, strict=True) if len(slices.n)]
     lengths = [len(slices.n) for _, slices in groups]
 
@@ -150,7 +163,8 @@ def _frame(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSetting
             "half_life_hours": decay.half_life_hours,
             "doubling_hours": decay.doubling_hours,
             "slope_per_hour": decay.slope_per_hour,
-            "p_value": decay.p_value,
+            "slope_p_value": decay.p_value,
+            **evidence_columns([slices for _, slices in groups], evidence, edge.variance, scopes, settings),
         },
         copy=False,
     )
@@ -190,7 +204,9 @@ def _levers(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettin
     which = "Dimensions in most lessons"
     if sum(len(slices.n) for slices in cube) > limit:
         # a walk that was ended saw the first dimensions alone: count the pairs, which are few
-        pairs = iceberg_cube(coded.groups, settings.n_min, min(settings.max_dims or 2, 2), max_slices=limit)
+        pairs = iceberg_cube(
+            coded.groups, settings.least_trades, min(settings.max_dims or 2, 2), max_slices=limit
+        )
         if sum(len(slices.n) for slices in pairs) <= limit:
             cube, which = pairs, "Dimensions in most lessons of at most two"
     counts: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..json_values import is_storable
 from ..scopes import TypedValue, typed_scope
-from ..settings import STRATEGIES, LearningSettings
+from ..settings import PROFILES, STRATEGIES, LearningSettings
 from .index import OverrideIndex
 from .override_row import read_override
 from .resolution import Match, Matches, Resolution, specificity_order
@@ -25,6 +25,7 @@ class _Group:
         self.index = OverrideIndex([scopes[at] for at in order])
         self.weights = [match.weight for match in matches]
         self.weighted = [match.weight * match.multiplier for match in matches]
+        self.terms = [match.multiplier - 1.0 for match in matches]
         by_specificity = sorted(range(len(matches)), key=lambda place: specificity_order(matches[place]))
         self.ranks = [0] * len(matches)
         for rank, place in enumerate(by_specificity):
@@ -39,6 +40,8 @@ class _Group:
             return 1.0, "zero_weight"
         if strategy == "most_specific":
             raw = self.matches[min(places, key=self.ranks.__getitem__)].multiplier
+        elif strategy == "sum":
+            raw = 1.0 + math.fsum(map(self.terms.__getitem__, places))
         else:
             raw = math.fsum(map(self.weighted.__getitem__, places)) / total
         return max(settings.multiplier_min, min(settings.multiplier_max, raw)), "matched"
@@ -51,11 +54,11 @@ def _utc_now() -> datetime:
 class OverrideBook:
     """The overrides of one materialization, and the settings to resolve them with.
 
-    `overrides` are rows of `pm_overrides`; `run_id` is the mining run that they come from; `as_of`
-    is when they were materialized: answers are `stale` once that is `stale_after_hours` ago. `clock`
-    gives the time of now, with its time zone; without it this machine's clock does. Raises
-    `OverrideError` that names the field of a row that is out of bounds. A book never changes, so any
-    number of threads may use it.
+    `overrides` are rows of `pm_overrides`; `profile` is the one that they were made by, that of the
+    settings unless it is given; `run_id` is the mining run that they come from; `as_of` is when they
+    were materialized: answers are `stale` once that is `stale_after_hours` ago. `clock` gives the time of
+    now, with its time zone; without it this machine's clock does. Raises `OverrideError` that names the
+    field of a row that is out of bounds. A book never changes, so any number of threads may use it.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class OverrideBook:
         overrides: Iterable[Mapping[str, Any]],
         settings: LearningSettings | None = None,
         *,
+        profile: str | None = None,
         run_id: int | None = None,
         as_of: datetime | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.settings = settings if settings is not None else LearningSettings()
+        self.profile = profile if profile in PROFILES else self.settings.profile
         self.run_id = run_id
         self.as_of = as_of
         self._clock = clock
@@ -103,12 +108,13 @@ class OverrideBook:
 
         An override matches if its group is the same and its `scope_subset` is contained in `scope`,
         values compared as jsonb does. A scope that is not a mapping counts as empty. `strategy` is the
-        settings' unless it is given.
+        settings' unless it is given; where the overrides were made by another profile than the settings
+        have now, it is that profile's.
 
         The reason is `bad_input` for a pattern key or an action category that is not a text or that
         Postgres cannot hold, for a scope with a whole number beyond 2^53, and for an unknown strategy.
         """
-        chosen = self.settings.strategy if strategy is None else strategy
+        chosen = self.settings.strategy_of(self.profile) if strategy is None else strategy
         try:
             return self._resolve(pattern_key, action_category, scope, chosen)
         except Exception:

@@ -34,17 +34,21 @@ def read_override(row: Mapping[str, Any], settings: LearningSettings) -> tuple[M
     scope = _scope(subset, number)
     # a fast path for the doubles that the database gives: a book has 100,000 rows
     if not (type(multiplier) is float and MIN_MULTIPLIER <= multiplier <= MAX_MULTIPLIER):
-        multiplier = _bounded("multiplier", multiplier, MIN_MULTIPLIER, MAX_MULTIPLIER, number)
+        multiplier = _bounded("multiplier", multiplier, MIN_MULTIPLIER, MAX_MULTIPLIER, number, signed=True)
     if not (type(confidence) is float and MIN_CONFIDENCE <= confidence <= MAX_CONFIDENCE):
         confidence = _bounded("confidence_score", confidence, MIN_CONFIDENCE, MAX_CONFIDENCE, number)
     weight = match_weight(confidence, len(subset), settings)
     return Match(number, subset, multiplier, confidence, weight), scope
 
 
-def _bounded(field: str, given: object, low: float, high: float, number: int | str) -> float:
+def _bounded(
+    field: str, given: object, low: float, high: float, number: int | str, *, signed: bool = False
+) -> float:
     value = finite(given)
-    if value is None or not (low <= value <= high or value == 0):
-        raise OverrideError(field, f"0 or a number from {low:g} to {high:g}", shown(given), number)
+    size = abs(value) if signed and value is not None else value
+    if value is None or size is None or not (low <= size <= high or value == 0):
+        either = " of either sign" if signed else ""
+        raise OverrideError(field, f"0 or a number from {low:g} to {high:g}{either}", shown(given), number)
     return value
 
 

@@ -111,7 +111,7 @@ def _prepare(group: CodedGroup, n_min: int) -> _Prepared | None:
         (centre, dy), (middle, dt) = _centred(y), _centred(t)
         root = np.array([len(first), centre, dy @ dy, dt @ dt, dt @ dy])
 
-    order, codes, cards = _without_rare_values(group, n_min)
+    order, codes, cards = frequent_values(group, n_min)
     signed, weight, event, plain = sign_rows(codes, group.trade, cards.astype(codes.dtype))
     simple = len(signed)
     if len(plain):
@@ -142,7 +142,7 @@ def _centred(x: FloatArray) -> tuple[float, FloatArray]:
     return float(x[0] + mean), shifted
 
 
-def _without_rare_values(group: CodedGroup, n_min: int) -> tuple[IntArray, CodeArray, IntArray]:
+def frequent_values(group: CodedGroup, n_min: int) -> tuple[IntArray, CodeArray, IntArray]:
     """The dimensions with a value of `n_min` events, those with most values first; codes and cards.
 
     Each rarer value, and a missing one, is the last code.

@@ -1,0 +1,208 @@
+"""The guarded profile's fit of one group: its edges, its tilts, and what each slice contributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.special import ndtr, ndtri
+
+from ...settings import LearningSettings
+from ..encode import FloatArray, IntArray
+from . import lattice
+from .bayes import Contrast
+from .edges import Design, Walk, slice_prior, walk_edges
+from .groups import GroupEffect
+from .keys import code_keys
+from .tilts import MAX_TILTS, fit_tilts
+from .weighed import Weighed
+
+# A contribution that moves a size by less than this is left out.
+MIN_MOVE = 0.01
+INTERVAL = (0.05, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What each slice of a group contributes, in the cube's order; the empty subset is the first.
+
+    `effect` is c / sigma, `contribution` c in the unit of the outcome, with its 5 and 95 % quantiles.
+    `edge` numbers the edge that a slice is part of (0: none), `evidence` and `probability` are that edge's
+    evidence and the slice's share in it. `explained_by` is the slice that explains one which alone looked
+    like an edge (-1: none).
+    """
+
+    effect: FloatArray
+    contribution: FloatArray
+    low: FloatArray
+    high: FloatArray
+    edge: IntArray
+    evidence: FloatArray
+    probability: FloatArray
+    explained_by: IntArray
+
+
+def fit_group(weighed: Weighed, group: GroupEffect, settings: LearningSettings) -> Fit:
+    """Fit the edges and the tilts of a group, and make sizes exposure-neutral over its trades."""
+    place, found = weighed.place, weighed.found
+    depth = (found.codes >= 0).sum(axis=1)
+    of_slices = _part(weighed.contrast, place)
+    total, least = of_slices.total, settings.guarded_n_min
+    candidate = (of_slices.n >= least) & (of_slices.n <= total - least)
+    candidate &= ~same_trades(found, of_slices.n)
+    walk = walk_edges(
+        _design(weighed),
+        of_slices,
+        slice_prior(depth, candidate),
+        weighed.residual,
+        settings.tau,
+        settings.evidence_min,
+        weighed.sums[place],
+    )
+    singles = np.flatnonzero((depth == 1) & candidate)
+    tilt, tilt_variance, tilt_evidence = _tilts(weighed, of_slices, singles, walk, settings)
+
+    count = len(place)
+    tilts, tilt_spread = np.zeros(count), np.zeros(count)
+    tilts[singles], tilt_spread[singles] = tilt, tilt_variance
+    c = walk.contribution(count) + tilts
+    sigma = weighed.sigma if weighed.sigma > 0 else 1.0
+    moves = np.abs(settings.gain * c / sigma) >= MIN_MOVE
+    mean_fit = float((c * of_slices.n)[moves].sum()) / total
+
+    effect = np.zeros(count + 1)
+    contribution, low, high = effect.copy(), effect.copy(), effect.copy()
+    edge = np.zeros(count + 1, np.int64)
+    evidence, probability = np.full(count + 1, np.nan), np.full(count + 1, np.nan)
+    explained_by = np.full(count + 1, -1, np.int64)
+    contribution[place] = c
+    effect[place] = c / sigma
+    effect[0] = group.effect - mean_fit / sigma
+    contribution[0] = effect[0] * sigma
+    evidence[0] = group.evidence
+    probability[0] = group.probability if np.isfinite(group.probability) else 1.0
+
+    main = _main_parts(walk, tilts, tilt_spread, tilt_evidence, count)
+    for name, to in (("edge", edge), ("evidence", evidence), ("probability", probability)):
+        to[place] = main[name]
+    others = c - main["share"] * main["mean"]
+    for at, to in zip(INTERVAL, (low, high), strict=True):
+        to[place] = others + _quantile(at, main["share"], main["mean"], main["variance"])
+        to[0] = contribution[0]
+    lead = _explained(walk, moves, settings)
+    explained_by[place] = np.where(lead >= 0, place[lead], -1) if count else lead
+    return Fit(effect, contribution, low, high, edge, evidence, probability, explained_by)
+
+
+def same_trades(found: Any, n: FloatArray) -> Any:
+    """Which slices have the same trades as one with a dimension fewer."""
+    keys = code_keys([int(column.max(initial=-1)) + 1 for column in found.codes.T])
+    return lattice.same_trades(found.codes, n, keys)
+
+
+def _part(whole: Contrast, place: IntArray) -> Contrast:
+    return Contrast(whole.n[place], whole.total, whole.design[place], whole.weight[place])
+
+
+def _design(weighed: Weighed) -> Design:
+    """Sums and spreads by walking over the slices again."""
+    group, found = weighed.group, weighed.found
+    stop = np.zeros(1, np.int64)
+    limit = weighed.limit
+
+    def sums(r: FloatArray) -> FloatArray:
+        out = np.zeros(len(found.codes))
+        lattice.walk(group, 0.0, limit, lattice.GATHER, found, r, out, stop)
+        return out
+
+    def spread(u: FloatArray) -> FloatArray:
+        out = np.zeros(len(weighed.trades))
+        lattice.walk(group, 0.0, limit, lattice.SCATTER, found, u, out, stop)
+        return out
+
+    return Design(sums, spread)
+
+
+def _tilts(
+    weighed: Weighed, of_slices: Contrast, singles: IntArray, walk: Walk, settings: LearningSettings
+) -> tuple[FloatArray, FloatArray, float]:
+    """The tilts of the slices of one dimension, on what the edges have left."""
+    singles_n = of_slices.n[singles]
+    if len(singles) > MAX_TILTS:
+        keep = np.sort(np.argsort(-singles_n, kind="stable")[:MAX_TILTS])
+        tilt, variance, evidence = _tilts(weighed, of_slices, singles[keep], walk, settings)
+        all_tilts, all_variances = np.zeros(len(singles)), np.zeros(len(singles))
+        all_tilts[keep], all_variances[keep] = tilt, variance
+        return all_tilts, all_variances, evidence
+    member = _members(weighed, singles)
+    together = (member @ member.T).toarray() if len(singles) else np.zeros((0, 0))
+    sums = np.asarray(member @ walk.left) if len(singles) else np.zeros(0)
+    s2 = float(walk.left @ walk.left) / max(len(walk.left) - 1, 1)
+    dimensions = len(np.unique(np.argmax(weighed.found.codes[singles] >= 0, axis=1))) if len(singles) else 0
+    return fit_tilts(_part(of_slices, singles), together, sums, s2, dimensions, settings.evidence_min)
+
+
+def _members(weighed: Weighed, singles: IntArray) -> sparse.csr_array:
+    """Which trades are in which slices of one dimension: slices x trades."""
+    codes, trade = weighed.group.codes, weighed.group.trade
+    rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for number, s in enumerate(singles):
+        d = int(np.argmax(weighed.found.codes[s] >= 0))
+        inside = np.unique(trade[codes[d] == weighed.found.codes[s, d]])
+        rows.append(np.full(len(inside), number))
+        columns.append(inside)
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    return sparse.csr_array((np.ones(len(row)), (row, column)), shape=(len(singles), len(weighed.trades)))
+
+
+def _main_parts(
+    walk: Walk, tilts: FloatArray, tilt_spread: FloatArray, tilt_evidence: float, count: int
+) -> dict[str, Any]:
+    """Of each slice, the edge or the tilt that contributes most."""
+    main: dict[str, Any] = {
+        "edge": np.zeros(count, np.int64),
+        "evidence": np.where(tilts != 0, tilt_evidence, np.nan),
+        "probability": np.where(tilts != 0, tilt_evidence / (1.0 + tilt_evidence), np.nan),
+        "share": (tilts != 0).astype(np.float64),
+        "mean": tilts.copy(),
+        "variance": tilt_spread.copy(),
+    }
+    most = np.abs(tilts)
+    for number, edge in enumerate(walk.edges, start=1):
+        part = np.abs(edge.share * edge.mean)
+        larger = part > most
+        most = np.where(larger, part, most)
+        main["edge"][larger] = number
+        main["evidence"][larger] = edge.evidence
+        for name, values in (
+            *(("probability", edge.share), ("share", edge.share)),
+            *(("mean", edge.mean), ("variance", edge.variance)),
+        ):
+            main[name][larger] = values[larger]
+    return main
+
+
+def _quantile(at: float, share: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:
+    """The quantile of what is 0 but for a share, which is normal."""
+    spread = np.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = np.where(spread > 0, share * ndtr(-mean / spread), 0.0)
+        rest = np.where(at < below, at, at - (1.0 - share))
+        normal = mean + spread * ndtri(np.clip(rest / share, 0.0, 1.0))
+    zero = (at >= below) & (at <= below + 1.0 - share)
+    return np.where((share <= 0) | zero, 0.0, normal)
+
+
+def _explained(walk: Walk, moves: Any, settings: LearningSettings) -> IntArray:
+    """For a slice that alone looked like an edge and is left out: the slice whose edge explains it."""
+    lead = np.full(len(moves), -1, np.int64)
+    if not walk.edges or not len(moves):
+        return lead
+    factors = np.array(walk.factors)
+    drop = factors[:-1] - factors[1:]
+    leads = np.array([int(np.argmax(edge.share)) for edge in walk.edges])
+    open_ = (factors[0] >= np.log(settings.evidence_min)) & ~moves & (drop.max(axis=0) > 0)
+    lead[open_] = leads[np.argmax(drop, axis=0)][open_]
+    return lead
