@@ -113,11 +113,15 @@ def _plant(rng: np.random.Generator, trades: int, effects: list[Effect], shared:
     weights = _weights()
     codes = {name: rng.choice(len(VALUES[name]), size=trades, p=weights[name]) for name in VALUES}
     when = np.sort(rng.uniform(0.0, DAYS, trades))
+    # the market's trend is that of the day, its volatility that of the week: what makes noise look like an edge
+    for name, days in (("trend", 1), ("volatility", 7)):
+        of_block = rng.choice(len(VALUES[name]), size=int(DAYS) + 1, p=weights[name])
+        codes[name] = of_block[(when // days).astype(int)]
     held = rng.exponential(0.25, trades)
     has_add = rng.random(trades) < 0.4
-    # the add is made in another context: the state and the trend have moved on
+    # the add is made in another context: the state and the rank have moved on
     add_codes = dict(codes)
-    for name in ("state", "trend", "rank"):
+    for name in ("state", "rank"):
         fresh = rng.choice(len(VALUES[name]), size=trades, p=weights[name])
         add_codes[name] = np.where(rng.random(trades) < 0.5, fresh, codes[name])
 

@@ -113,14 +113,14 @@ isOneToOne: false
                   ]
                 },"pm_overrides": {
                   Row: {
-                    "action_category": string,"confidence_score": number,"decay_state": string | null,"id": number,"last_updated_at": string,"module": string,"multiplier": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>
+                    "a_multiplier": number | null,"action_category": string,"confidence_score": number,"decay_state": string | null,"e_multiplier": number | null,"id": number,"last_updated_at": string,"module": string,"multiplier": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>,"stats": Json | null
                   }
                   ComputedFields: never
                   Insert: {
-                           "action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"id"?: number | null,"last_updated_at"?: string | null,"module"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null
+                           "a_multiplier"?: number | null,"action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"e_multiplier"?: number | null,"id"?: number | null,"last_updated_at"?: string | null,"module"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null,"stats"?: Json | null
                          }
                         Update: {
-                           "action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"id"?: number | null,"last_updated_at"?: string | null,"module"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null
+                           "a_multiplier"?: number | null,"action_category"?: string | null,"confidence_score"?: number | null,"decay_state"?: string | null,"e_multiplier"?: number | null,"id"?: number | null,"last_updated_at"?: string | null,"module"?: string | null,"multiplier"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null,"stats"?: Json | null
                          }
                         Relationships: [
                     

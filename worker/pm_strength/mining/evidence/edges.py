@@ -14,7 +14,7 @@ from .bayes import MAX_LOG, Contrast, log_bayes_factor
 
 MAX_EDGES = 8
 # An alternate of an edge with a smaller share of it than this is left out of the fit.
-MIN_SHARE = 1e-6
+MIN_SHARE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from .weighed import Weighed
 
 # A contribution that moves a size by less than this is left out.
 MIN_MOVE = 0.01
+# So many slices are looked up one by one; for more, walking over all of them is faster.
+FEW = 100
 INTERVAL = (0.05, 0.95)
 
 
@@ -119,10 +121,26 @@ def _design(weighed: Weighed) -> Design:
 
     def spread(u: FloatArray) -> FloatArray:
         out = np.zeros(len(weighed.trades))
+        chosen = np.flatnonzero(u)
+        if len(chosen) <= FEW:
+            for s in chosen:
+                inside = _trades_in(group, found.codes[s])
+                # a trade with several rows in the slice comes several times, and counts once
+                out[inside if group.single else np.unique(inside)] += u[s]
+            return out
         lattice.walk(group, 0.0, limit, lattice.SCATTER, found, u, out, stop)
         return out
 
     return Design(sums, spread)
+
+
+def _trades_in(group: Any, codes: Any) -> IntArray:
+    """The trades of a slice; one with several rows may come several times."""
+    rows = np.arange(len(group.trade))
+    for d in np.flatnonzero(codes >= 0):
+        rows = rows[group.codes[d, rows] == codes[d]]
+    trades: IntArray = group.trade[rows]
+    return trades
 
 
 def _tilts(
@@ -150,7 +168,9 @@ def _members(weighed: Weighed, singles: IntArray) -> sparse.csr_array:
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for number, s in enumerate(singles):
         d = int(np.argmax(weighed.found.codes[s] >= 0))
-        inside = np.unique(trade[codes[d] == weighed.found.codes[s, d]])
+        held = np.zeros(len(weighed.trades), dtype=bool)
+        held[trade[codes[d] == weighed.found.codes[s, d]]] = True
+        inside = np.flatnonzero(held)
         rows.append(np.full(len(inside), number))
         columns.append(inside)
     row, column = np.concatenate(rows), np.concatenate(columns)

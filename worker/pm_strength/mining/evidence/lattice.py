@@ -14,29 +14,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cube.compiled import compiled
+from ..cube.sums import add
 
 # What a walk does: find the slices with their sums, sum a number of the trades, or add one to the trades.
 FIND, GATHER, SCATTER = range(3)
 
-# The columns of the sums: trades, the sum of r, then for each block length the squares of the trades of a
-# block, and the group's trades in the blocks of the slice's trades; then the sums of further numbers.
-N, R, SQUARES = 0, 1, 2
+# A record has eight numbers, which are added at once: 1, r, and the group's trades in the trade's block of
+# each length. The sums of a slice are those of the records, the squares for each length, and the scores.
+N, R, CROWD, RECORD = 0, 1, 2, 8
 
 
 class Group(NamedTuple):
     """A group's rows in order of time, the rows of a trade together.
 
     `codes` is dimensions x rows, `cards[d]` where a dimension is missing or rare; `trade` numbers the trades
-    from 0. `blocks` (lengths x trades) are the blocks of time that are looked at, `crowd` the group's trades
-    in that block; `more` (trades x k) are further numbers to be summed.
+    from 0, `single` says whether each has one row. `records` is rows x 8, `scores` rows x 8 or x 0 of further
+    numbers to be summed, `blocks` (rows x lengths) the blocks of time that are looked at.
     """
 
     codes: Any
     cards: Any
     trade: Any
+    single: bool
+    records: Any
+    scores: Any
     blocks: Any
-    crowd: Any
-    more: Any
 
 
 class Slices(NamedTuple):
@@ -56,13 +58,13 @@ def walk(
 ) -> Slices:
     """Walk over all slices of 1 to `limit` dimensions with `n_min` trades.
 
-    FIND: returns the slices with the sums of `r` (one a trade). GATHER: writes the sum of `r` over each of
+    FIND: returns the slices with their sums. GATHER: writes the sum of `r` (one a trade) over each of
     the slices that were `found` to `out`. SCATTER: adds `r` (one a slice) to `out`, one a trade, where the
     trade is in the slice. Ends early once `stop[0]` is set.
     """
     width, count = group.codes.shape
-    kinds, extra = len(group.blocks), group.more.shape[1]
-    columns = 2 + 2 * kinds + extra
+    kinds, extra = group.blocks.shape[1], group.scores.shape[1]
+    columns = RECORD + kinds + extra
     largest = 1
     for d in range(width):
         largest = max(largest, group.cards[d] + 1)
@@ -78,9 +80,12 @@ def walk(
     value = np.zeros((levels + 1, largest), np.int64)
     kept, next_child = np.zeros(levels + 1, np.int64), np.zeros(levels + 1, np.int64)
     current = np.full(width, -1, np.int32)
-    sums, seen = np.zeros((largest, columns)), np.zeros(largest, np.int64)
-    block, run = np.zeros((largest, kinds), np.int64), np.zeros((largest, kinds))
-    slice_of = np.zeros(largest, np.int64)
+    sums, seen = np.zeros((largest, RECORD)), np.zeros(largest, np.int64)
+    scores = np.zeros((largest, RECORD))
+    block, runs = np.zeros((largest, kinds), np.int32), np.zeros((largest, 2 * kinds))
+    value_sum = np.zeros(largest)
+    # a number of each row, in the order of the node's rows
+    laid = np.empty((levels + 1, count if what == GATHER else 0))
     rows_of = np.zeros(largest, np.int64)
     codes, out_sums, made = found.codes, found.sums, found.made
     if what == FIND:
@@ -91,6 +96,9 @@ def walk(
         )
     slices = steps = level = 0
     hi[0], at_dim[0] = count, -1
+    if what == GATHER:
+        for row in range(count):
+            laid[0, row] = r[group.trade[row]]
     while level >= 0 and stop[0] == 0 and limit > 0:
         if next_child[level] < kept[level]:
             child = next_child[level]
@@ -100,6 +108,9 @@ def walk(
             at_dim[level + 1] = at_dim[level]
             kept[level + 1] = next_child[level + 1] = 0
             level += 1
+            if what == GATHER:
+                for at in range(lo[level], hi[level]):
+                    laid[level, at] = r[group.trade[index[level, at]]]
             continue
         if at_dim[level] >= 0 and kept[level] > 0:
             current[at_dim[level]] = -1
@@ -114,7 +125,7 @@ def walk(
         rows = index[level, lo[level] : hi[level]]
         deeper = level + 1 < limit and d + 1 < width
         if what == FIND:
-            _sum_rows(group, column, card, rows, r, sums, seen, block, run, rows_of)
+            _sum_rows(group, column, card, rows, sums, scores, seen, block, runs, rows_of)
             enough = 0
             for v in range(card):
                 if sums[v, N] >= n_min:
@@ -127,8 +138,12 @@ def walk(
                 for e in range(width):
                     codes[slices + k, e] = current[e]
                 codes[slices + k, d] = v
-                for e in range(columns):
+                for e in range(RECORD):
                     out_sums[slices + k, e] = sums[v, e]
+                for h in range(kinds):
+                    out_sums[slices + k, RECORD + h] = runs[v, 2 * h + 1]
+                for e in range(extra):
+                    out_sums[slices + k, RECORD + kinds + e] = scores[v, e]
             if steps == len(made):
                 longer = np.empty(2 * steps, np.int64)
                 longer[:steps] = made
@@ -136,15 +151,19 @@ def walk(
             made[steps] = enough
         else:
             enough = made[steps]
-            for v in range(card + 1):
-                slice_of[v] = -1
             for k in range(enough):
                 value[level, k] = codes[slices + k, d]
-                slice_of[value[level, k]] = slices + k
-            if enough > 0:
-                _pass(group, column, card, rows, r, out, slice_of, seen, what == GATHER)
-                if deeper:
-                    _count_rows(column, card, rows, rows_of)
+            if enough > 0 and what == GATHER:
+                _gather(group, column, card, rows, laid[level, lo[level] :], value_sum, seen)
+                for k in range(enough):
+                    out[slices + k] = value_sum[value[level, k]]
+            elif enough > 0:
+                value_sum[: card + 1] = 0.0
+                for k in range(enough):
+                    value_sum[value[level, k]] = r[slices + k]
+                _scatter(group, column, card, rows, value_sum, seen, out)
+            if enough > 0 and deeper:
+                _count_rows(column, card, rows, rows_of)
         slices += enough
         steps += 1
         if deeper and enough > 0:
@@ -161,62 +180,65 @@ def _sum_rows(
     column: Any,
     card: int,
     rows: Any,
-    r: Any,
     sums: Any,
+    scores: Any,
     seen: Any,
     block: Any,
-    run: Any,
+    runs: Any,
     rows_of: Any,
 ) -> None:
     """Sum the distinct trades of some rows by the values of one dimension."""
-    kinds, extra = len(group.blocks), group.more.shape[1]
-    columns = 2 + 2 * kinds + extra
-    for v in range(card + 1):
-        seen[v] = -1
-        rows_of[v] = 0
-        for e in range(columns):
-            sums[v, e] = 0.0
-        for h in range(kinds):
-            block[v, h] = -1
-            run[v, h] = 0.0
+    kinds, extra = group.blocks.shape[1], group.scores.shape[1]
+    seen[: card + 1] = -1
+    rows_of[: card + 1] = 0
+    sums[: card + 1] = 0.0
+    block[: card + 1] = -1
+    runs[: card + 1] = 0.0
+    if extra > 0:
+        scores[: card + 1] = 0.0
     for row in rows:
-        v, trade = column[row], group.trade[row]
+        v = column[row]
         rows_of[v] += 1
-        if seen[v] == trade or v == card:
-            continue
-        seen[v] = trade
-        sums[v, N] += 1.0
-        sums[v, R] += r[trade]
+        if not group.single:
+            if seen[v] == group.trade[row]:
+                continue
+            seen[v] = group.trade[row]
+        add(sums, v, group.records, row)
+        if extra > 0:
+            add(scores, v, group.scores, row)
         for h in range(kinds):
-            number = group.blocks[h, trade]
-            if block[v, h] != number:
-                block[v, h] = number
-                run[v, h] = 0.0
-            sums[v, SQUARES + 2 * h] += 2.0 * run[v, h] + 1.0
-            run[v, h] += 1.0
-            sums[v, SQUARES + 2 * h + 1] += group.crowd[h, trade]
-        for e in range(extra):
-            sums[v, SQUARES + 2 * kinds + e] += group.more[trade, e]
+            if block[v, h] != group.blocks[row, h]:
+                block[v, h] = group.blocks[row, h]
+                runs[v, 2 * h] = 0.0
+            runs[v, 2 * h + 1] += 2.0 * runs[v, 2 * h] + 1.0
+            runs[v, 2 * h] += 1.0
 
 
 @compiled
-def _pass(
-    group: Group, column: Any, card: int, rows: Any, r: Any, out: Any, slice_of: Any, seen: Any, gather: bool
-) -> None:
-    """Sum `r` of the distinct trades into their slices, or add that of the slices to the trades."""
-    for v in range(card + 1):
-        seen[v] = -1
-        if gather and slice_of[v] >= 0:
-            out[slice_of[v]] = 0.0
+def _gather(group: Group, column: Any, card: int, rows: Any, laid: Any, value_sum: Any, seen: Any) -> None:
+    """Sum a number of the distinct trades of some rows by the values of one dimension."""
+    value_sum[: card + 1] = 0.0
+    if group.single:
+        for at in range(len(rows)):
+            value_sum[column[rows[at]]] += laid[at]
+        return
+    seen[: card + 1] = -1
+    for at in range(len(rows)):
+        v, trade = column[rows[at]], group.trade[rows[at]]
+        if seen[v] != trade:
+            seen[v] = trade
+            value_sum[v] += laid[at]
+
+
+@compiled
+def _scatter(group: Group, column: Any, card: int, rows: Any, value_sum: Any, seen: Any, out: Any) -> None:
+    """Add the number of each value to the distinct trades of its rows."""
+    seen[: card + 1] = -1
     for row in rows:
         v, trade = column[row], group.trade[row]
-        if slice_of[v] < 0 or seen[v] == trade:
-            continue
-        seen[v] = trade
-        if gather:
-            out[slice_of[v]] += r[trade]
-        else:
-            out[trade] += r[slice_of[v]]
+        if seen[v] != trade:
+            seen[v] = trade
+            out[trade] += value_sum[v]
 
 
 @compiled

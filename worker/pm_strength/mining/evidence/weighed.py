@@ -51,29 +51,24 @@ def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: Le
     n_min = settings.least_trades
     order, codes, cards = frequent_values(group, n_min)
     limit = len(order) if settings.max_dims is None else min(settings.max_dims, len(order))
-    rows = lattice.Group(
-        np.ascontiguousarray(codes[trades.row].T.astype(np.int32)),
-        cards,
-        trades.row_trade,
-        blocks,
-        crowd,
-        scores,
-    )
+    rows = _rows(trades, codes, cards, residual, blocks, crowd, scores)
     nothing = lattice.Slices(np.empty((0, len(order)), np.int32), np.empty((0, 0)), np.empty(0, np.int64))
-    found = lattice.walk(
-        rows, float(n_min), limit, lattice.FIND, nothing, residual, residual, np.zeros(1, np.int64)
-    )
+    unused, stop = np.empty(0), np.zeros(1, np.int64)
+    found = lattice.walk(rows, float(n_min), limit, lattice.FIND, nothing, unused, unused, stop)
     place = _places(found.codes, slices, order)
 
     kinds = len(active)
     sums = np.zeros((len(slices.n), found.sums.shape[1]))
     # the empty subset: all trades
     sums[0, lattice.N] = total
-    sums[0, 2 : 2 + 2 * kinds] = np.repeat(all_squares, 2)
-    sums[0, 2 + 2 * kinds :] = scores.sum(axis=0)
+    sums[0, lattice.CROWD : lattice.CROWD + kinds] = all_squares
+    sums[0, lattice.RECORD : lattice.RECORD + kinds] = all_squares
+    if scores.shape[1]:
+        sums[0, lattice.RECORD + kinds :][: scores.shape[1]] = scores.sum(axis=0)
     sums[place] = found.sums
     n = sums[:, lattice.N]
-    squares, met = sums[:, 2 : 2 + 2 * kinds : 2], sums[:, 3 : 3 + 2 * kinds : 2]
+    squares = sums[:, lattice.RECORD : lattice.RECORD + kinds]
+    met = sums[:, lattice.CROWD : lattice.CROWD + kinds]
     return Weighed(
         trades=trades,
         group=rows,
@@ -82,10 +77,36 @@ def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: Le
         contrast=contrast(n, float(total), rho[active], squares, met, all_squares),
         own=own_design(n, rho[active], squares),
         sums=sums[:, lattice.R],
-        more=sums[:, 2 + 2 * kinds :],
+        more=sums[:, lattice.RECORD + kinds :][:, : scores.shape[1]],
         sigma=float(np.sqrt(s2)),
         residual=residual,
         limit=limit,
+    )
+
+
+def _rows(
+    trades: GroupTrades,
+    codes: npt.NDArray[Any],
+    cards: IntArray,
+    residual: FloatArray,
+    blocks: IntArray,
+    crowd: FloatArray,
+    scores: FloatArray,
+) -> lattice.Group:
+    """The rows of a group as the lattice takes them."""
+    of_trade = np.zeros((len(trades), lattice.RECORD))
+    of_trade[:, lattice.N], of_trade[:, lattice.R] = 1.0, residual
+    of_trade[:, lattice.CROWD : lattice.CROWD + len(crowd)] = crowd.T
+    held = np.zeros((len(trades), lattice.RECORD if scores.shape[1] else 0))
+    held[:, : scores.shape[1]] = scores
+    return lattice.Group(
+        codes=np.ascontiguousarray(codes[trades.row].T.astype(np.int32)),
+        cards=cards,
+        trade=trades.row_trade,
+        single=len(trades.row) == len(trades),
+        records=of_trade[trades.row_trade],
+        scores=held[trades.row_trade],
+        blocks=np.ascontiguousarray(blocks.T[trades.row_trade].astype(np.int32)),
     )
 
 
