@@ -113,7 +113,7 @@ def _plant(rng: np.random.Generator, trades: int, effects: list[Effect], shared:
     weights = _weights()
     codes = {name: rng.choice(len(VALUES[name]), size=trades, p=weights[name]) for name in VALUES}
     when = np.sort(rng.uniform(0.0, DAYS, trades))
-    # the market's trend is that of the day, its volatility that of the week: what makes noise look like an edge
+    # the trend is that of the day, the volatility that of the week: what makes noise look like an edge
     for name, days in (("trend", 1), ("volatility", 7)):
         of_block = rng.choice(len(VALUES[name]), size=int(DAYS) + 1, p=weights[name])
         codes[name] = of_block[(when // days).astype(int)]
