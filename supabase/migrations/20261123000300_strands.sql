@@ -84,6 +84,19 @@ declare
     from pg_catalog.pg_attribute
     where attrelid = 'public.ad_strands'::regclass and attname = 'content' and not attisdropped
   );
+  created_type constant text := (
+    select atttypid::regtype::text from pg_catalog.pg_attribute
+    where attrelid = 'public.ad_strands'::regclass and attname = 'created_at' and not attisdropped
+  );
+  -- Python has the years 1 to 9999 alone; a time without an offset is UTC
+  said_at constant text := case when created_type in (
+    'timestamp with time zone', 'timestamp without time zone', 'date'
+  ) then format(
+    $said$case when created_at between '0001-01-01 00:00Z' and '9999-12-31 23:59:59.999999Z' then %s end$said$,
+    case created_type
+      when 'timestamp with time zone' then 'created_at' else $utc$created_at::timestamp at time zone 'UTC'$utc$
+    end
+  ) else 'null::timestamptz' end;
   column_key constant text := format('replace(lower(left(%s, 64)), ''-'', '''')', column_trade);
   content_key constant text := $key$replace(lower(left(content ->> 'trade_id', 64)), '-', '')$key$;
   -- jsonb stores 1e100000 in a few bytes but writes it with 100,000. Finding out by writing would be slow
@@ -95,13 +108,14 @@ begin
   execute format(
     'create view pm_strength.strands as
      select (id::text) collate "C" as id, left(id::text, 500) collate "C" as id_key, %s as native_id, module::text as module, kind::text as kind,
-       kind as native_kind, created_at, content, coalesce(pg_column_size(content), 0) as bytes,
+       kind as native_kind, created_at, %s as said_at,
+       content, coalesce(pg_column_size(content), 0) as bytes,
        pg_column_size(content) <= 2000 and pg_column_compression(content) is null
          and %s_typeof(content) = ''object'' and not %s as short_object,
        %s as trade_id, %s as column_key, %s as content_key
      from public.ad_strands
      where %s',
-    native_id, content_type, case content_type when 'jsonb' then format(wide, 'content') else 'false' end,
+    native_id, said_at, content_type, case content_type when 'jsonb' then format(wide, 'content') else 'false' end,
     column_trade, column_key, content_key, ours
   );
   execute format(
@@ -151,5 +165,5 @@ begin
 end
 $$;
 comment on view pm_strength.strands is
-  'The strands that are learned from, with their ids as text and their trade keys as the indexes hold them. bytes: the size of content on disk. short_object: content is an object of at most 2,000 bytes.';
+  'The strands that are learned from, with their ids as text and their trade keys as the indexes hold them. said_at: created_at as a time that every reader has, else null. bytes: the size of content on disk. short_object: content is an object of at most 2,000 bytes.';
 revoke all on pm_strength.strands from public, anon, authenticated;

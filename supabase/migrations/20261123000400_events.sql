@@ -16,6 +16,7 @@ create table public.pattern_trade_events (
   reached_s3 boolean,
   "timestamp" timestamptz not null,
   closed_by text,
+  action_at timestamptz,
   created_at timestamptz not null default now(),
   constraint pattern_trade_events_strand unique (strand_id),
   constraint pattern_trade_events_pattern check (pattern_key <> ''),
@@ -23,6 +24,10 @@ create table public.pattern_trade_events (
   constraint pattern_trade_events_scope check (jsonb_typeof(scope) = 'object'),
   constraint pattern_trade_events_finite check (
     abs(rr) < 'infinity' and abs(pnl_usd) < 'infinity' and abs(rpnl_pct) < 'infinity'
+  ),
+  -- what every reader has: Python ends with the year 9999
+  constraint pattern_trade_events_action_at check (
+    action_at between '0001-01-01 00:00Z' and '9999-12-31 23:59:59.999999Z'
   )
 );
 comment on table public.pattern_trade_events is
@@ -41,9 +46,15 @@ comment on column public.pattern_trade_events.trimmed is 'Whether the trade was 
 comment on column public.pattern_trade_events.reached_s3 is 'Whether the trade reached state S3.';
 comment on column public.pattern_trade_events."timestamp" is 'When the trade ended.';
 comment on column public.pattern_trade_events.closed_by is 'The position_closed strand that gave the outcome.';
+comment on column public.pattern_trade_events.action_at is
+  'When the action was taken, the created_at of its strand; null where that is not known.';
 comment on column public.pattern_trade_events.created_at is 'When the event was captured.';
 
 create index pattern_trade_events_trade on public.pattern_trade_events (trade_id);
+-- For pm_strength_fill_action_at. No other index has this order, so whatever the statistics say, a page of
+-- events without a time is read from here.
+create index pattern_trade_events_no_action_at on public.pattern_trade_events ((left(strand_id, 500) collate "C"))
+  where action_at is null;
 create index pattern_trade_events_scope on public.pattern_trade_events using gin (scope jsonb_path_ops);
 
 alter table public.pattern_trade_events enable row level security;
@@ -68,7 +79,8 @@ set enable_sort = off
 as $$
   select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
   from (
-    select e.id, e.trade_id, e.pattern_key, e.action_category, e.scope, e.rr, e.pnl_usd, e.rpnl_pct, e."timestamp"
+    select e.id, e.trade_id, e.pattern_key, e.action_category, e.scope, e.rr, e.pnl_usd, e.rpnl_pct, e."timestamp",
+      e.action_at, e.trimmed, e.reached_s3
     from public.pattern_trade_events e
     where e.id > pm_strength_read_events.after_id and e.id <= pm_strength_read_events.up_to_id and e.module = pm_strength_read_events.module
     order by e.id

@@ -40,7 +40,7 @@ begin
   ), added as (
     insert into public.pattern_trade_events (
       strand_id, trade_id, module, pattern_key, action_category, scope, rr, pnl_usd, rpnl_pct, trimmed,
-      reached_s3, "timestamp", closed_by
+      reached_s3, "timestamp", closed_by, action_at
     )
     select e.strand_id, e.trade_id, coalesce(known.module, e.module, 'pm'), e.pattern_key, e.action_category, e.scope,
       coalesce(known.rr, e.rr),
@@ -49,11 +49,12 @@ begin
       case when known.id is null then e.trimmed else known.trimmed end,
       case when known.id is null then e.reached_s3 else known.reached_s3 end,
       coalesce(known."timestamp", e."timestamp"),
-      case when known.id is null then e.closed_by else known.closed_by end
+      case when known.id is null then e.closed_by else known.closed_by end,
+      e.action_at
     from jsonb_to_recordset(events) e (
       strand_id text, trade_id uuid, module text, pattern_key text, action_category text, scope jsonb,
       rr double precision, pnl_usd double precision, rpnl_pct double precision, trimmed boolean,
-      reached_s3 boolean, "timestamp" timestamptz, closed_by text
+      reached_s3 boolean, "timestamp" timestamptz, closed_by text, action_at timestamptz
     )
     left join known on known.trade_id = e.trade_id
     on conflict (strand_id) do nothing

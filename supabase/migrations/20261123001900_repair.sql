@@ -65,3 +65,53 @@ comment on function public.pm_strength_repair() is
   'Makes queues that are missing or do not fit this version of pgmq; then pm_strength_sweep finds what they missed.';
 revoke execute on function public.pm_strength_repair() from public, anon, authenticated;
 grant execute on function public.pm_strength_repair() to service_role;
+
+-- For events that were written without action_at, or before their strand was there. A page follows the ids of
+-- strands, in the order of both indexes. The planner settings leave look-ups by index alone, whatever the statistics
+-- say. A wait for a lock ends before the call is cut.
+-- SECURITY DEFINER: reads the bot's table.
+create function public.pm_strength_fill_action_at(after_id text, page_size integer) returns jsonb
+language plpgsql security definer
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_custom_plan
+set lock_timeout = '1500ms'
+as $$
+declare
+  ids bigint[];
+  times timestamptz[];
+  last_key text;
+  filled integer;
+begin
+  select max(p.key), array_agg(p.id), array_agg(p.said_at) into last_key, ids, times
+  from (
+    select e.id, e.key, (
+      select min(s.said_at) from pm_strength.strands s
+      where s.native_kind in ('pm_action', 'position_closed') and s.kind = 'pm_action'
+        and s.id_key = e.key and s.id = e.strand_id
+    ) as said_at
+    from (
+      select i.id, i.strand_id, left(i.strand_id, 500) collate "C" as key
+      from public.pattern_trade_events i
+      where i.action_at is null and left(i.strand_id, 500) collate "C" > after_id collate "C"
+      order by left(i.strand_id, 500) collate "C"
+      limit least(page_size, 20000)
+    ) e
+  ) p;
+
+  update public.pattern_trade_events e set action_at = f.said_at
+  from (select u.id, u.said_at from unnest(ids, times) u (id, said_at) where u.said_at is not null) f
+  where e.id = f.id and e.action_at is null;
+  get diagnostics filled = row_count;
+  return jsonb_build_object('after_id', last_key, 'filled', filled);
+end
+$$;
+comment on function public.pm_strength_fill_action_at(text, integer) is
+  'Gives events that do not know when their action was taken the time of its strand, page by page: {after_id, filled}.';
+revoke execute on function public.pm_strength_fill_action_at(text, integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_fill_action_at(text, integer) to service_role;

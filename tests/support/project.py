@@ -43,6 +43,7 @@ def assert_events(db: Database, rows: list[dict[str, Any]]) -> list[dict[str, An
         row = got[strand_id]
         assert str(row["trade_id"]) == event["trade_id"]
         assert row["timestamp"] == datetime.fromisoformat(event["timestamp"])
+        assert row["action_at"] == event["action_at"], strand_id
         for name in ("pattern_key", "action_category", "rr", "pnl_usd", "rpnl_pct", "trimmed", "reached_s3"):
             assert row[name] == event[name], (strand_id, name)
         assert reference.scope_key(row["scope"]) == reference.scope_key(event["scope"])

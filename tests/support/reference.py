@@ -78,6 +78,14 @@ def moment(text: Any) -> datetime:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+def action_time(action: Row) -> datetime | None:
+    """When an action was taken; None where its strand does not say."""
+    try:
+        return moment(action.get("created_at"))
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def outcome(close: Row) -> Row | None:
     """What a close says of its trade; None if it is bad."""
     summary = close["content"].get("trade_summary")
@@ -154,6 +162,7 @@ def reference_events(strands: list[Row]) -> list[Row]:
                     "pattern_key": content["pattern_key"],
                     "action_category": category(content["action_category"]),
                     "scope": merged,
+                    "action_at": action_time(row),
                     **(final or {}),
                 }
             )

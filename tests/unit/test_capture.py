@@ -66,6 +66,7 @@ def test_each_action_is_an_event_with_the_trades_outcome() -> None:
             "pattern_key": "p",
             "action_category": category,
             "scope": scope,
+            "action_at": AT,
             "rr": 1.5,
             "pnl_usd": 12.5,
             "rpnl_pct": -3.0,

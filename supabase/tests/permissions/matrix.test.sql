@@ -76,7 +76,7 @@ select name, false, true from unnest(array[
   'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_claim_trades',
   'public.pm_strength_commit_trades',
   'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',
-  'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_prune',
+  'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_fill_action_at', 'public.pm_strength_prune',
   'public.pm_strength_publish_run', 'public.pm_strength_purge_sets', 'public.pm_strength_queue_status',
   'public.pm_strength_read_events', 'public.pm_strength_read_job',
   'public.pm_strength_read_trades', 'public.pm_strength_repair', 'public.pm_strength_requeue',

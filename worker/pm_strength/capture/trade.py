@@ -96,7 +96,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class TradeEvent:
-    """One action of a closed trade: a row of `pattern_trade_events`."""
+    """One action of a closed trade: a row of `pattern_trade_events`.
+
+    `action_at` is when the action was taken, in UTC; None where that is not known.
+    """
 
     strand_id: str
     trade_id: str
@@ -104,6 +107,7 @@ class TradeEvent:
     action_category: str
     scope: dict[str, Scalar]
     outcome: Outcome
+    action_at: str | None = None
 
     def to_row(self) -> Row:
         """The row as JSON-compatible values."""
@@ -113,6 +117,7 @@ class TradeEvent:
             "pattern_key": self.pattern_key,
             "action_category": self.action_category,
             "scope": self.scope,
+            "action_at": self.action_at,
             **self.outcome.to_row(),
         }
 
@@ -244,7 +249,10 @@ def _event(
         raise _bad("content.action_category", expected, category) from None
     scope = content.get("scope")
     own = {} if scope is None else _object("content.scope", scope)
-    return TradeEvent(action.id, trade_id, pattern_key, category, checked_scope(own, context, small), outcome)
+    checked = checked_scope(own, context, small)
+    return TradeEvent(
+        action.id, trade_id, pattern_key, category, checked, outcome, _moment(action.created_at)
+    )
 
 
 def _bad(field: str, expected: str, got: Any) -> StrandError:
@@ -288,12 +296,20 @@ def _boolean(field: str, value: Any) -> bool | None:
 
 
 def _timestamp(field: str, value: Any) -> str:
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            return moment.astimezone(UTC).isoformat()
-        except (ValueError, OverflowError):
-            pass
-    raise _bad(field, "an ISO 8601 time", value)
+    moment = _moment(value)
+    if moment is None:
+        raise _bad(field, "an ISO 8601 time", value)
+    return moment
+
+
+def _moment(value: Any) -> str | None:
+    """A time in UTC, as which one without an offset counts; None for what is none in the years 1 to 9999."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        return None

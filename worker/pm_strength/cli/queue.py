@@ -62,11 +62,18 @@ def requeue(
 
 
 def repair(directory: ProjectDirectory = None) -> None:
-    """Make the queues that a restored database lacks, and queue the trades that were missed."""
+    """Make the queues that a restored database lacks, and queue the trades that were missed.
+
+    Events that do not know when their action was taken are told by its strand.
+    """
     with open_store(directory) as store:
         made = store.repair()
         missed = sum(store.sweep())
-    print(f"queues made: {', '.join(made) or 'none, as all exist'}; {counted(missed, 'strand')} queued")
+        timed = sum(store.fill_action_times())
+    print(
+        f"queues made: {', '.join(made) or 'none, as all exist'}; {counted(missed, 'strand')} queued; "
+        f"{counted(timed, 'event')} given the time of the action"
+    )
 
 
 def _queue_cells(row: dict[str, Any]) -> tuple[str, ...]:

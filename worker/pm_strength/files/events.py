@@ -2,7 +2,8 @@
 
 The columns are those of `pattern_trade_events`: pattern_key, action_category, scope (JSON text; in
 Parquet also a struct or a map), trade_id, timestamp (ISO 8601; without an offset it is UTC) and the
-column of the outcome that the settings name. Other columns are ignored.
+column of the outcome that the settings name. action_at (ISO 8601 or nothing), trimmed and reached_s3
+(true, false or nothing) may be there. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from ..errors import FileError
 from ..settings import OUTCOME_COLUMNS
 
 _TEXTS = ("pattern_key", "action_category", "trade_id")
+_FLAGS = ("trimmed", "reached_s3")
+# pandas, Postgres and the API write booleans in their own ways each; 1.0 is 1 and True.
+_BOOLEANS = {True: True, False: False, "true": True, "false": False, "t": True, "f": False}
 
 
 def read_events(path: Path, outcome: str) -> pd.DataFrame:
     """The events of a file, as `mine_lessons` takes them.
 
-    `outcome` is the setting of that name. Raises `FileError`, which names the row (from 1), the column
-    and what was expected.
+    `outcome` is the setting of that name. `action_at` is an aware time or None, a flag True, False or
+    None. Raises `FileError`, which names the row (from 1), the column and what was expected.
     """
     columns = (*_TEXTS, "scope", "timestamp", OUTCOME_COLUMNS[outcome])
     suffix = path.suffix.lower()
@@ -42,6 +46,11 @@ def read_events(path: Path, outcome: str) -> pd.DataFrame:
     events["scope"] = _scopes(path, frame["scope"])
     events["timestamp"] = _timestamps(path, frame["timestamp"])
     events[columns[-1]] = _numbers(path, columns[-1], frame[columns[-1]])
+    if "action_at" in frame.columns:
+        events["action_at"] = _action_times(path, frame["action_at"])
+    for name in _FLAGS:
+        if name in frame.columns:
+            events[name] = _booleans(path, name, frame[name])
     return pd.DataFrame(events)
 
 
@@ -100,14 +109,43 @@ def _scopes(path: Path, column: Any) -> Any:
 
 
 def _timestamps(path: Path, column: Any) -> Any:
-    if column.dtype.kind == "M":
-        moments = column.dt.tz_localize("UTC") if column.dt.tz is None else column
-    else:
-        moments = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    moments = _moments(column)
     bad = np.flatnonzero(moments.isna())
     if len(bad):
         raise _fail(path, int(bad[0]), "timestamp", "an ISO 8601 time", column.iloc[bad[0]])
     return moments
+
+
+def _action_times(path: Path, column: Any) -> Any:
+    moments = _moments(column)
+    bad = np.flatnonzero(moments.isna() & ~_missing(column))
+    if len(bad):
+        raise _fail(path, int(bad[0]), "action_at", "an ISO 8601 time or nothing", column.iloc[bad[0]])
+    return pd.Series([None if moment is pd.NaT else moment for moment in moments], dtype=object)
+
+
+def _moments(column: Any) -> Any:
+    """Times with an offset, which is UTC where none is given; NaT for what is none."""
+    if column.dtype.kind == "M":
+        return column.dt.tz_localize("UTC") if column.dt.tz is None else column
+    return pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+
+
+def _booleans(path: Path, name: str, column: Any) -> Any:
+    flags: list[bool | None] = []
+    for index, (value, missing) in enumerate(zip(column.tolist(), _missing(column), strict=True)):
+        known = value.lower() if isinstance(value, str) else value
+        if missing:
+            flags.append(None)
+        elif isinstance(known, str | int | float) and known in _BOOLEANS:
+            flags.append(_BOOLEANS[known])
+        else:
+            raise _fail(path, index, name, "true, false or nothing", value)
+    return pd.Series(flags, dtype=object)
+
+
+def _missing(column: Any) -> Any:
+    return column.isna() | (column.astype(object) == "")
 
 
 def _numbers(path: Path, name: str, column: Any) -> Any:

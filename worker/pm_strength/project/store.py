@@ -22,6 +22,7 @@ READ_PAGE = 5000
 STAGE_PAGE = 4000
 SWEEP_PAGE = 5000
 PURGE_PAGE = 20_000
+FILL_PAGE = 2000
 
 
 class Store:
@@ -223,6 +224,11 @@ class Store:
         made: list[str] = self._api.rpc("pm_strength_repair")["queues_made"]
         return made
 
+    def fill_action_times(self) -> Iterator[int]:
+        """Give events without `action_at` that of their strand; yields how many got one page by page."""
+        for page in self._pages.walk("pm_strength_fill_action_at", FILL_PAGE, _give_up):
+            yield int(page["filled"])
+
     def runs(self, limit: int = 20, module: str | None = None) -> list[Row]:
         """The newest runs of a module, or of all, first."""
         rows: list[Row] = self._api.table(
@@ -367,3 +373,7 @@ class Store:
             )
         )
         return rows
+
+
+def _give_up(_after_id: str, error: TooMuchError) -> str:
+    raise error

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, LearningSettings
 from .machine import mine_lessons
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +32,9 @@ EVENT_COLUMNS = (
     "pnl_usd",
     "rpnl_pct",
     "timestamp",
+    "action_at",
+    "trimmed",
+    "reached_s3",
 )
 
 
@@ -56,8 +64,6 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     and `SupersededRunError` if a newer run was published first.
     """
     # importing pandas takes half the time that a command needs to start, and most commands do not mine
-    import pandas as pd
-
     from ..mining import lesson_rows
 
     raw = store.settings_row(module)
@@ -69,7 +75,7 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
         for page in store.read_events(module, run["horizon"]):
             rows.extend(page)
             progress("reading events", page[-1]["id"] / max(run["horizon"], 1))
-        events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
+        events = event_frame(rows)
         lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
 
         for start in range(0, len(lessons), STAGE_PAGE):
@@ -89,6 +95,26 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
         log.warning(summary["warning"], extra={"run_id": run["run_id"]})
     _purge(store, progress)
     return RunReport(run_id=run["run_id"], module=module, kind="mine", **summary)
+
+
+def event_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """A frame of events as `Store.read_events` yields them.
+
+    `timestamp` is ISO 8601, `action_at` an aware datetime or None, `trimmed` and `reached_s3` are True,
+    False or None.
+    """
+    import pandas as pd
+
+    events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
+    events["action_at"] = pd.Series(map(_moment, events["action_at"]), dtype=object)
+    return events
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:  # the year 10000, by the clock of the session
+        return None
 
 
 def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport | None:
