@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,parquet,local,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[worker,parquet,evaluate,local,dev]'
 	@touch $@
 
 check: ## all that must pass before a merge, each step with its time

@@ -5,6 +5,7 @@ import pm_strength
 
 def test_the_public_names() -> None:
     assert sorted(pm_strength.__all__) == [
+        "Candidate",
         "LearningSettings",
         "Match",
         "OverrideBook",
@@ -12,6 +13,7 @@ def test_the_public_names() -> None:
         "Resolution",
         "StrengthClient",
         "apply_strength",
+        "evaluate",
         "generate_canonical_pattern_key",
         "materialize_overrides",
         "mine_lessons",

@@ -1,7 +1,7 @@
 """PM Strength: learns position-size multipliers from closed trades.
 
 The runtime names (`OverrideBook`, `StrengthClient`, `apply_strength`, ...) need neither pandas nor
-scipy; `mine_lessons` and `materialize_overrides` import them when they are first asked for.
+scipy; `mine_lessons`, `materialize_overrides` and `evaluate` import them when they are first asked for.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from .runtime.sizing import apply_strength
 from .settings import LearningSettings
 
 if TYPE_CHECKING:
+    from .evaluation.candidates import Candidate
     from .overrides.materialize import materialize_overrides
-    from .service.machine import mine_lessons
+    from .service.machine import evaluate, mine_lessons
 
 __all__ = [
+    "Candidate",
     "LearningSettings",
     "Match",
     "OverrideBook",
@@ -28,6 +30,7 @@ __all__ = [
     "Resolution",
     "StrengthClient",
     "apply_strength",
+    "evaluate",
     "generate_canonical_pattern_key",
     "materialize_overrides",
     "mine_lessons",
@@ -35,12 +38,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "mine_lessons":
-        from .service.machine import mine_lessons
+    if name in ("evaluate", "mine_lessons"):
+        from .service import machine
 
-        return mine_lessons
+        return getattr(machine, name)
     if name == "materialize_overrides":
         from .overrides.materialize import materialize_overrides
 
         return materialize_overrides
+    if name == "Candidate":
+        from .evaluation.candidates import Candidate
+
+        return Candidate
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ PmStrengthError
 ├── FileError                a file that cannot be read or written as asked
 ├── LineError                a line of a file that is not a strand
 ├── LessonLimitError         a mining run that would keep more lessons than `max_lessons`
+├── GateError                a mining run whose lessons do not pay on trades that they have not seen
 ├── StoreError               the database or its API said no
 │   ├── TransientStoreError  worth another try: a cut connection, a 503
 │   │   └── TooMuchError     more than one call can do: a time-out
@@ -111,6 +112,10 @@ class LineError(PmStrengthError, ValueError):
 
 class LessonLimitError(PmStrengthError):
     """A mining run found more lessons than `max_lessons` or the memory holds; names the levers."""
+
+
+class GateError(PmStrengthError):
+    """The lessons of a mining run fail on trades they have not seen, so they are not published."""
 
 
 class StoreError(PmStrengthError):

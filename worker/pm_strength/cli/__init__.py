@@ -23,7 +23,7 @@ from ..errors import (
     TransientStoreError,
 )
 from ..service import logs
-from . import learn, queue, resolve, settings, show, stack, strands, work
+from . import evaluate, learn, queue, resolve, settings, show, stack, strands, work
 from .demo import demo
 from .output import err
 from .text import drop_output, prepare_streams, speaks_unicode
@@ -47,7 +47,7 @@ app = typer.Typer(
 )
 
 app.command()(demo)
-for module in (stack, strands, work, learn, show, resolve, queue):
+for module in (stack, strands, work, learn, evaluate, show, resolve, queue):
     module.register(app)
 app.add_typer(settings.app, name="settings")
 

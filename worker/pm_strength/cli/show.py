@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -58,6 +61,26 @@ LimitOption = Annotated[
 ]
 
 
+class Sort(StrEnum):
+    """What lessons are sorted by."""
+
+    EDGE = "edge"
+    EVIDENCE = "evidence"
+    P_VALUE = "p-value"
+    N_EFFECTIVE = "n-effective"
+    EFFECT = "effect"
+
+
+# The statistic of each.
+SORTED_BY = {
+    Sort.EDGE: "edge_raw",
+    Sort.EVIDENCE: "bayes_factor",
+    Sort.P_VALUE: "p_value",
+    Sort.N_EFFECTIVE: "n_effective",
+    Sort.EFFECT: "effect",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """What there is a list of, how it is shown, and how strong one of it is."""
@@ -82,6 +105,9 @@ def lessons(
     retired: Annotated[
         bool, typer.Option("--retired", help="Show the lessons that the last mining run no longer found.")
     ] = False,
+    sort: Annotated[
+        Sort, typer.Option("--sort", help="What the first ones have most of; of the p-value, least.")
+    ] = Sort.EDGE,
     limit: LimitOption = None,
     module: ModuleOption = DEFAULT_MODULE,
     output: RowFormatOption = RowFormat.TABLE,
@@ -89,11 +115,13 @@ def lessons(
 ) -> None:
     """Show the lessons: the edge of every combination of context with enough trades.
 
-    Those of entries and adds come first, because only these are sized; then the strongest edge first.
+    Those of entries and adds come first, because only these are sized; then the strongest edge first, or
+    what --sort says.
     """
     filters = _filters(module, pattern_key, action, scope) | {"status": "retired" if retired else "active"}
     with open_store(directory, module) as store:
-        _show(LESSONS, store.lessons, store.strongest_lessons, filters, limit, output)
+        strongest = partial(store.strongest_lessons, by=SORTED_BY[sort])
+        _show(_lessons_by(sort), store.lessons, strongest, filters, limit, output)
 
 
 def overrides(
@@ -162,12 +190,36 @@ OVERRIDES = _Kind(
     noun="override",
     columns=(
         *("id", "pattern_key", "action_category", "scope_subset", "multiplier", "confidence_score"),
-        *("decay_state", "run_id", "last_updated_at", "module"),
+        *("decay_state", "run_id", "last_updated_at", "module", "a_multiplier", "e_multiplier", "stats"),
     ),
     headings=OVERRIDE_HEADINGS,
     cells=override_cells,
     strength=lambda row: abs(float(row["multiplier"]) - 1),
 )
+
+
+def _lessons_by(sort: Sort) -> _Kind:
+    """The list of lessons with the statistic that they are sorted by as its first column."""
+    if sort is Sort.EDGE:
+        return LESSONS
+    name = SORTED_BY[sort]
+
+    def value(row: Row) -> float | None:
+        number = row["stats"].get(name)
+        return None if number is None else float(number)
+
+    def strength(row: Row) -> float:
+        number = value(row)
+        if number is None:
+            return -math.inf
+        return -number if sort is Sort.P_VALUE else abs(number)
+
+    def cells(row: Row) -> tuple[str, ...]:
+        number = value(row)
+        return ("" if number is None else f"{number:,.4g}", *_lesson_cells(row)[1:])
+
+    heads: dict[str, Justify] = {sort.value: "right", **dict(list(LESSONS.headings.items())[1:])}
+    return replace(LESSONS, headings=heads, cells=cells, strength=strength)
 
 
 def _filters(module: str, pattern_key: str | None, action: str | None, scope: str | None) -> Row:

@@ -135,4 +135,7 @@ def _ordered(
     client: Any,
 ) -> Any:
     query = filtered(client.table(table), **filters)
+    if "->" in column:
+        # a null of JSON would come before all numbers
+        query = query.not_.is_(column.replace("->", "->>"), "null")
     return query.order(column, desc=descending).order(weight, desc=True).order("id").limit(limit)

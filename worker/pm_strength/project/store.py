@@ -292,9 +292,9 @@ class Store:
             partial(self._published, "mine"),
         )
 
-    def strongest_lessons(self, limit: int, **filters: Any) -> list[Row]:
-        """The lessons with the highest and with the lowest edge: at most `limit` of each."""
-        return self._pages.extremes("learning_lessons", "stats->edge_raw", "n", limit, filters)
+    def strongest_lessons(self, limit: int, by: str = "edge_raw", **filters: Any) -> list[Row]:
+        """The lessons with the highest and the lowest of a statistic, where it is known: `limit` of each."""
+        return self._pages.extremes("learning_lessons", f"stats->{by}", "n", limit, filters)
 
     # overrides
 

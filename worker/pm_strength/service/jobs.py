@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import (
+    GateError,
     PermanentStoreError,
     PmStrengthError,
     StoppedError,
@@ -59,6 +60,10 @@ class Jobs:
             store.extend(JOBS_QUEUE, [msg_id], 0)
         except SupersededRunError as error:
             log.info("superseded", extra={"reason": str(error)})
+            store.archive(JOBS_QUEUE, [msg_id])
+        except GateError as error:
+            # not a failure: the run says why, and what was published before stays
+            log.warning("held back by the gate", extra={"reason": str(error)})
             store.archive(JOBS_QUEUE, [msg_id])
         except TransientStoreError as error:
             _put_back(store, entry, error)

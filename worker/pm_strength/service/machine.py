@@ -1,10 +1,10 @@
-"""Mining with what this machine has: all its cores, and its free memory."""
+"""Mining and evaluating with what this machine has: all its cores, and its free memory."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ from ..settings import LearningSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..evaluation.candidates import Candidate
+    from ..evaluation.evaluate import Evaluation
 
 
 def mine_lessons(
@@ -36,6 +39,35 @@ def mine_lessons(
         progress=progress,
         threads=threads if threads is not None else cores(),
         memory=(lambda: memory_bytes) if memory_bytes is not None else free_bytes,
+    )
+
+
+def evaluate(
+    events: pd.DataFrame,
+    candidates: Sequence[Candidate] | None = None,
+    *,
+    steps: int = 6,
+    embargo_hours: float = 0.0,
+    window_days: float | None = None,
+    seed: int = 0,
+    progress: Callable[[str, float], None] = lambda what, share: None,
+    threads: int | None = None,
+) -> Evaluation:
+    """Whether learned sizes would have paid, as `evaluation.evaluate.evaluate` defines it.
+
+    `threads` share the mining: as many as the machine has cores, unless it is given.
+    """
+    from ..evaluation.evaluate import evaluate as evaluate_events
+
+    return evaluate_events(
+        events,
+        candidates,
+        steps=steps,
+        embargo_hours=embargo_hours,
+        window_days=window_days,
+        seed=seed,
+        progress=progress,
+        threads=threads if threads is not None else cores(),
     )
 
 

@@ -12,6 +12,7 @@ from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, LearningSettings
+from .gate import pass_gate
 from .machine import mine_lessons
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 # Called with what is being done and the share that is done, 0 to 1. If it raises, the run fails.
 Progress = Callable[[str, float], None]
+
+# The largest id that there can be.
+ALL_IDS = 2**63 - 1
 
 EVENT_COLUMNS = (
     "id",
@@ -60,7 +64,8 @@ def silent(what: str, share: float) -> None:
 def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport:
     """Mine all events of a module and publish the lessons.
 
-    Raises `SettingsError` or `LessonLimitError` (the run is marked as failed, what was live stays)
+    Raises `SettingsError`, `LessonLimitError`, or `GateError` where the setting `gate` is on and the
+    lessons do not pay on trades they have not seen (the run is marked as failed, what was live stays),
     and `SupersededRunError` if a newer run was published first.
     """
     # importing pandas takes half the time that a command needs to start, and most commands do not mine
@@ -71,12 +76,11 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
     with _failing(store, run["run_id"]):
         settings = LearningSettings.from_mapping(raw)
-        rows: list[Row] = []
-        for page in store.read_events(module, run["horizon"]):
-            rows.extend(page)
-            progress("reading events", page[-1]["id"] / max(run["horizon"], 1))
-        events = event_frame(rows)
+        events = read_all_events(store, module, progress, run["horizon"])
         lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
+        warnings = [lessons.attrs.get("warning")]
+        if settings.gate:
+            warnings.append(pass_gate(events, settings, lambda share: progress("evaluating", share)))
 
         for start in range(0, len(lessons), STAGE_PAGE):
             progress("publishing lessons", start / len(lessons))
@@ -88,13 +92,25 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
             "trades": lessons.attrs["trades"],
             "lessons": len(lessons),
             "baseline": lessons.attrs["baseline"],
-            "warning": lessons.attrs.get("warning"),
+            "warning": " ".join(filter(None, warnings)) or None,
         }
         _publish(store, run["run_id"], len(lessons), summary)
     if summary["warning"]:
         log.warning(summary["warning"], extra={"run_id": run["run_id"]})
     _purge(store, progress)
     return RunReport(run_id=run["run_id"], module=module, kind="mine", **summary)
+
+
+def read_all_events(
+    store: Store, module: str, progress: Progress = silent, horizon: int | None = None
+) -> pd.DataFrame:
+    """All events of a module up to an id (all, without one), as `event_frame` gives them."""
+    rows: list[Row] = []
+    for page in store.read_events(module, horizon if horizon is not None else ALL_IDS):
+        rows.extend(page)
+        share = page[-1]["id"] / max(horizon, 1) if horizon is not None else 0.0
+        progress("reading events", share)
+    return event_frame(rows)
 
 
 def event_frame(rows: Sequence[Row]) -> pd.DataFrame:
