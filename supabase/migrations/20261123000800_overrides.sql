@@ -185,6 +185,7 @@ declare
   threshold constant double precision := (settings ->> 'edge_threshold')::double precision;
   lowest constant double precision := (settings ->> 'multiplier_min')::double precision;
   highest constant double precision := least((settings ->> 'multiplier_max')::double precision, 1e6);
+  scored constant boolean := (settings ->> 'ae_multipliers')::boolean;
   gain constant double precision := (settings ->> 'gain')::double precision;
   base pm_strength.sets;
   last_id bigint;
@@ -203,7 +204,9 @@ begin
   ), active as (
     select a.*,
       (a.stats ->> 'edge_raw')::double precision as edge_raw,
-      gain * (a.stats ->> 'effect')::double precision as move
+      gain * (a.stats ->> 'effect')::double precision as move,
+      (a.stats ->> 'a_score')::double precision as a_score,
+      (a.stats ->> 'e_score')::double precision as e_score
     from page a
     where a.status = 'active' and a.lesson_type = 'pm_strength'
     offset 0
@@ -228,7 +231,7 @@ begin
   ), made as (
     insert into pm_strength.overrides (
       set_id, module, run_id, pattern_key, action_category, scope_subset, multiplier, confidence_score,
-      decay_state, stats
+      decay_state, stats, a_multiplier, e_multiplier
     )
     select
       target.id, target.module, target.mining_run_id, l.pattern_key, l.action_category, l.scope_subset,
@@ -240,7 +243,10 @@ begin
         else 0
       end,
       l.stats -> 'decay_meta' ->> 'state',
-      l.evidence
+      l.evidence,
+      -- a score that is not known makes none: least() would take null for nothing
+      case when scored and l.a_score is not null then greatest(0.8, least(1.2, 1 + l.a_score)) end,
+      case when scored and l.e_score is not null then greatest(0.8, least(1.2, 1 + l.e_score)) end
     from chosen l
     order by l.id
     returning true

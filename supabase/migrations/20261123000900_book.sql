@@ -47,13 +47,25 @@ begin
     'gone', false,
     'run_id', wanted.mining_run_id,
     'profile', wanted.profile,
+    'exposure_scale', coalesce(wanted.exposure_scale, 1),
     'as_of', pm_strength.as_of(wanted),
     'now', clock_timestamp(),
     'settings', pm_strength.effective_settings(module),
     'overrides', (
-      select coalesce(jsonb_agg(to_jsonb(page) order by page.id), '[]')
+      -- what an override of the source's profile lacks takes no room: a book may have 100,000
+      select coalesce(jsonb_agg(
+        jsonb_build_object(
+          'id', page.id, 'pattern_key', page.pattern_key, 'action_category', page.action_category,
+          'scope_subset', page.scope_subset, 'multiplier', page.multiplier, 'confidence_score', page.confidence_score
+        )
+        || case when page.stats is null then '{}' else jsonb_build_object('stats', page.stats) end
+        || case when page.a_multiplier is null then '{}'
+          else jsonb_build_object('a_multiplier', page.a_multiplier, 'e_multiplier', page.e_multiplier) end
+        order by page.id
+      ), '[]')
       from (
-        select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score
+        select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score,
+          o.stats, o.a_multiplier, o.e_multiplier
         from pm_strength.overrides o
         where o.set_id = wanted.id and o.id > pm_strength_read_overrides.after_id
         order by o.id

@@ -30,6 +30,7 @@ declare
   found record;
   raw double precision;
   multiplier double precision := 1;
+  scores double precision[];
   reason text;
 begin
   if match_limit < 0 then
@@ -56,7 +57,8 @@ begin
   end if;
 
   with matched as materialized (
-    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions,
+    select o.id, o.scope_subset, o.multiplier, o.confidence_score, o.dimensions, o.stats, o.a_multiplier,
+      o.e_multiplier,
       o.confidence_score * power(o.dimensions + 1, alpha) as weight
     from (
       -- "offset 0" keeps the planner from another index, which it would choose while its statistics do not
@@ -82,15 +84,24 @@ begin
     sum(trunc((m.multiplier - 1) * 1024) / 1024)
       + sum((m.multiplier - 1) - trunc((m.multiplier - 1) * 1024) / 1024) as terms,
     case when settings ->> 'strategy' = 'most_specific' then (
-      select s.multiplier from matched s
+      select array[s.multiplier, s.a_multiplier, s.e_multiplier] from matched s
       order by s.dimensions desc, s.confidence_score desc, abs(s.multiplier - 1), s.multiplier
       limit 1
     ) end as most_specific,
+    -- of those that have them
+    sum(m.weight * m.a_multiplier) / nullif(sum(m.weight) filter (where m.a_multiplier is not null), 0) as a_multiplier,
+    sum(m.weight * m.e_multiplier) / nullif(sum(m.weight) filter (where m.e_multiplier is not null), 0) as e_multiplier,
     case when match_limit is distinct from 0 then (
-      select jsonb_agg(jsonb_build_object(
-        'id', h.id, 'scope_subset', h.scope_subset, 'multiplier', h.multiplier,
-        'confidence_score', h.confidence_score, 'weight', h.weight
-      ) order by h.weight desc, h.id)
+      select jsonb_agg(
+        jsonb_build_object(
+          'id', h.id, 'scope_subset', h.scope_subset, 'multiplier', h.multiplier,
+          'confidence_score', h.confidence_score, 'weight', h.weight
+        )
+        || case when h.stats is null then '{}' else jsonb_build_object('stats', h.stats) end
+        || case when h.a_multiplier is null then '{}'
+          else jsonb_build_object('a_multiplier', h.a_multiplier, 'e_multiplier', h.e_multiplier) end
+        order by h.weight desc, h.id
+      )
       from (select * from matched order by weight desc, id limit match_limit) h
     ) end as heaviest
   into strict found
@@ -98,7 +109,7 @@ begin
 
   as_of := pm_strength.as_of(live);
   raw := case settings ->> 'strategy'
-    when 'most_specific' then found.most_specific
+    when 'most_specific' then found.most_specific[1]
     when 'sum' then 1 + found.terms
     else found.weighted / nullif(found.weight, 0)
   end;
@@ -116,6 +127,17 @@ begin
       (settings ->> 'multiplier_min')::double precision,
       least((settings ->> 'multiplier_max')::double precision, raw)
     );
+    if multiplier > 1 and live.exposure_scale <> 1 then
+      multiplier := 1 + (multiplier - 1) * live.exposure_scale;
+    end if;
+  end if;
+  if (settings ->> 'ae_multipliers')::boolean then
+    scores := array[1, 1];
+    if reason = 'matched' and settings ->> 'strategy' = 'most_specific' then
+      scores := array[coalesce(found.most_specific[2], 1), coalesce(found.most_specific[3], 1)];
+    elsif reason = 'matched' then
+      scores := array[coalesce(found.a_multiplier, 1), coalesce(found.e_multiplier, 1)];
+    end if;
   end if;
 
   return jsonb_build_object(
@@ -125,7 +147,10 @@ begin
     'matches', coalesce(found.heaviest, '[]'),
     'run_id', live.mining_run_id,
     'as_of', as_of,
-    'strategy', settings ->> 'strategy'
+    'strategy', settings ->> 'strategy',
+    'a_multiplier', scores[1],
+    'e_multiplier', scores[2],
+    'exposure_scale', coalesce(live.exposure_scale, 1)
   );
 end
 $$;

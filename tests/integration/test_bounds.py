@@ -43,9 +43,12 @@ def test_settings_are_taken_and_refused_as_the_table_says(db: Database, clean: N
 def test_overrides_are_taken_and_refused_as_the_table_says(db: Database, clean: None) -> None:
     """The numbers as they are written in the file: SQL reads them itself."""
     insert = (
-        "insert into pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score) "
+        "insert into pm_overrides (pattern_key, action_category, scope_subset, multiplier, confidence_score, "
+        "a_multiplier, e_multiplier) "
         "select 'p', 'entry', o -> 'scope_subset', (o ->> 'multiplier')::numeric, "
-        "(o ->> 'confidence_score')::numeric from (select %s::json -> %s -> 'override') v (o)"
+        "(o ->> 'confidence_score')::numeric, (o ->> 'a_multiplier')::numeric, "
+        "(o ->> 'e_multiplier')::numeric "
+        "from (select %s::json -> %s -> 'override') v (o)"
     )
     text = (SHARED / "overrides.cases.json").read_text()
     for place, case in enumerate(json.loads(text)):

@@ -27,6 +27,8 @@ SETTINGS = (
     {"edge_threshold": 0.3, "multiplier_min": 0, "multiplier_max": 1e7},
     {"multiplier_min": 1, "multiplier_max": 1},
     {"profile": "guarded"},
+    {"ae_multipliers": True},
+    {"profile": "guarded", "ae_multipliers": True},
     {"profile": "guarded", "gain": 7.3},
 )
 
@@ -52,6 +54,8 @@ def lessons(rng: random.Random, count: int) -> list[dict[str, Any]]:
                 "contribution_low": rng.gauss(0, 0.1),
                 "contribution_high": rng.gauss(0, 0.1),
                 "drift": rng.choice((None, 0.5)),
+                "a_score": rng.choice((None, 0.2, -0.2, 0.21, -0.21, 0.05)),
+                "e_score": rng.choice((None, 0.2, -0.2, 0.21, -0.21, 0.05)),
             },
             "decay_halflife_hours": None,
         }
@@ -82,7 +86,7 @@ def test_sql_makes_what_python_defines(store: Store, db: Database, settings: dic
     report = learning.materialize(store)
     assert report is not None
 
-    guarded = ("effect", "probability", *STATS)
+    guarded = ("effect", "probability", "a_score", "e_score", *STATS)
     columns = ("edge_raw", "support_score", "reliability_score", *guarded)
     frame = pd.DataFrame(
         [

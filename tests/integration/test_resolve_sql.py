@@ -86,9 +86,11 @@ def requests(rng: random.Random, count: int) -> list[Row]:
 CASE = "with given as (select (%(cases)s::json -> %(place)s)::jsonb as c) "
 FILL = (
     CASE + "insert into pm_overrides "
-    "(pattern_key, action_category, scope_subset, multiplier, confidence_score, last_updated_at) "
+    "(pattern_key, action_category, scope_subset, multiplier, confidence_score, a_multiplier, "
+    "e_multiplier, last_updated_at) "
     "select 'p', 'entry', o.value -> 'scope_subset', (o.value -> 'multiplier')::double precision, "
-    "(o.value -> 'confidence_score')::double precision, "
+    "(o.value -> 'confidence_score')::double precision, (o.value -> 'a_multiplier')::double precision, "
+    "(o.value -> 'e_multiplier')::double precision, "
     "now() - coalesce((c -> 'age_hours')::double precision, 0) * interval '1 hour' "
     "from given, jsonb_array_elements(c -> 'overrides') with ordinality o (value, place) order by o.place "
     "returning id"
@@ -117,7 +119,10 @@ def test_sql_resolves_as_the_table_says(db: Database, clean: None, place: int) -
     with db.transaction(force_rollback=True):
         ids = [row[0] for row in db.execute(FILL.encode(), given)]
         db.execute(SETTINGS.encode(), given)
-        db.execute("update pm_strength.sets set profile = %s", (case.get("profile", "source"),))
+        db.execute(
+            "update pm_strength.sets set profile = %s, exposure_scale = %s",
+            (case.get("profile", "source"), case.get("exposure_scale", 1)),
+        )
         # one request has no strategy of its own, and its key is a text
         keys = [case.get(name, "") for name in ("pattern_key", "action_category")]
         if "strategy" not in case and all(key is None or isinstance(key, str) for key in keys):
@@ -126,6 +131,9 @@ def test_sql_resolves_as_the_table_says(db: Database, clean: None, place: int) -
     for answer in answers:
         assert (answer["reason"], answer["matched"]) == (case["reason"], case["matched"])
         assert math.isclose(answer["multiplier"], case["multiplier"], rel_tol=1e-12)
+        for name in ("a_multiplier", "e_multiplier"):
+            wanted = case.get(name)
+            assert answer[name] == (None if wanted is None else pytest.approx(wanted, rel=1e-12)), name
         assert [match["id"] for match in answer["matches"]] == [
             ids[match["override"]] for match in case["matches"]
         ]

@@ -33,6 +33,7 @@ def test_it_resolves_as_the_table_says(case: dict[str, Any]) -> None:
         rows,
         LearningSettings.from_mapping(settings),
         profile=case.get("profile"),
+        exposure_scale=plain(case.get("exposure_scale", 1.0)),
         as_of=None if age is None else NOW - timedelta(hours=age),
         clock=lambda: NOW,
     )
@@ -44,6 +45,9 @@ def test_it_resolves_as_the_table_says(case: dict[str, Any]) -> None:
     )
     assert (got.reason, got.matched) == (case["reason"], case["matched"])
     assert got.multiplier == pytest.approx(plain(case["multiplier"]), rel=1e-12)
+    for name in ("a_multiplier", "e_multiplier"):
+        wanted = plain(case.get(name))
+        assert getattr(got, name) == (None if wanted is None else pytest.approx(wanted, rel=1e-12)), name
     assert [match.id for match in got.matches] == [match["override"] for match in case["matches"]]
     weights = [plain(match["weight"]) for match in case["matches"]]
     assert [match.weight for match in got.matches] == pytest.approx(weights, rel=1e-12)

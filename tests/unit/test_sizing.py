@@ -216,3 +216,37 @@ def test_an_action_that_cannot_be_read_is_no_error() -> None:
 
     assert apply_strength(Broken(size_frac=0.5, action_category="entry"), 1.5) == {}
     assert apply_strength(5, 1.5) == {}  # type: ignore[arg-type]
+
+
+def test_an_override_of_a_sum_explains_itself() -> None:
+    stats = {"evidence": 850.4, "n": 120, "n_effective": 95.2}
+    match = Match(1, {"tf": "4h", "family": "ai"}, 0.79, 0.9, 1.0, stats=stats)
+    assert match.explain() == "family=ai, tf=4h: -0.21 (evidence 850, 120 trades that count as 95)"
+    assert Match(1, {}, 1.034, 1.0, 1.0).explain() == "always: +0.03"
+    tilt = Match(1, {"fresh": True, "rank": 2}, 1.1, 1.0, 1.0, stats={"evidence": 1e15, "n": 1200})
+    assert tilt.explain() == "fresh=true, rank=2: +0.10 (evidence beyond doubt, 1,200 trades)"
+
+
+def test_a_resolution_by_sum_shows_what_each_override_adds() -> None:
+    rows = [
+        {"id": 1, "scope_subset": {}, "multiplier": 1.05, "stats": {"evidence": None, "n": 400}},
+        {"id": 2, "scope_subset": {"tf": "4h"}, "multiplier": 0.75, "stats": {"evidence": 40, "n": 90}},
+    ]
+    group = {"pattern_key": "p", "action_category": "entry", "confidence_score": 0.9}
+    book = OverrideBook([row | group for row in rows], LearningSettings(profile="guarded"))
+    resolution = book.resolve("p", "entry", {"tf": "4h"})
+    assert str(resolution).splitlines() == [
+        "multiplier 0.8000 (matched, sum), 2 matched",
+        "  tf=4h: -0.25 (evidence 40, 90 trades)",
+        "  always: +0.05 (400 trades)",
+    ]
+    assert resolution.to_dict()["matches"][0]["stats"] == {"evidence": 40, "n": 90}
+
+
+def test_multipliers_of_the_scores_are_told_where_they_are_on() -> None:
+    action = {"action_category": "entry", "size_frac": 0.5}
+    on = Resolution(1.1, "matched", a_multiplier=1.05, e_multiplier=0.9)
+    strength = apply_strength(action, on)["strength"]
+    assert (strength["a_multiplier"], strength["e_multiplier"]) == (1.05, 0.9)
+    assert "a_multiplier" not in apply_strength(action, Resolution(1.1, "matched"))["strength"]
+    assert "strength" not in apply_strength({"action_category": "exit"}, on)

@@ -17,6 +17,8 @@ export type Resolution = {
   run_id: number | null;
   as_of: string | null;
   strategy: string | null;
+  a_multiplier?: number | null;
+  e_multiplier?: number | null;
 };
 export type ResolveRequest = {
   module: string;

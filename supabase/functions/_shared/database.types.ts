@@ -54,14 +54,14 @@ isOneToOne: false
                   ]
                 },"pattern_trade_events": {
                   Row: {
-                    "action_category": string,"closed_by": string | null,"created_at": string,"id": number,"module": string,"pattern_key": string,"pnl_usd": number | null,"reached_s3": boolean | null,"rpnl_pct": number | null,"rr": number,"scope": NonNullable<Json>,"strand_id": string,"timestamp": string,"trade_id": string,"trimmed": boolean | null
+                    "action_at": string | null,"action_category": string,"closed_by": string | null,"created_at": string,"id": number,"module": string,"pattern_key": string,"pnl_usd": number | null,"reached_s3": boolean | null,"rpnl_pct": number | null,"rr": number,"scope": NonNullable<Json>,"strand_id": string,"timestamp": string,"trade_id": string,"trimmed": boolean | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "action_category": string,"closed_by"?: string | null,"created_at"?: string,"id"?: never,"module"?: string,"pattern_key": string,"pnl_usd"?: number | null,"reached_s3"?: boolean | null,"rpnl_pct"?: number | null,"rr": number,"scope": NonNullable<Json>,"strand_id": string,"timestamp": string,"trade_id": string,"trimmed"?: boolean | null
+                    "action_at"?: string | null,"action_category": string,"closed_by"?: string | null,"created_at"?: string,"id"?: never,"module"?: string,"pattern_key": string,"pnl_usd"?: number | null,"reached_s3"?: boolean | null,"rpnl_pct"?: number | null,"rr": number,"scope": NonNullable<Json>,"strand_id": string,"timestamp": string,"trade_id": string,"trimmed"?: boolean | null
                   }
                   Update: {
-                    "action_category"?: string,"closed_by"?: string | null,"created_at"?: string,"id"?: never,"module"?: string,"pattern_key"?: string,"pnl_usd"?: number | null,"reached_s3"?: boolean | null,"rpnl_pct"?: number | null,"rr"?: number,"scope"?: NonNullable<Json>,"strand_id"?: string,"timestamp"?: string,"trade_id"?: string,"trimmed"?: boolean | null
+                    "action_at"?: string | null,"action_category"?: string,"closed_by"?: string | null,"created_at"?: string,"id"?: never,"module"?: string,"pattern_key"?: string,"pnl_usd"?: number | null,"reached_s3"?: boolean | null,"rpnl_pct"?: number | null,"rr"?: number,"scope"?: NonNullable<Json>,"strand_id"?: string,"timestamp"?: string,"trade_id"?: string,"trimmed"?: boolean | null
                   }
                   Relationships: [
                     
@@ -154,6 +154,9 @@ isOneToOne: false
                            },
 "pm_strength_fail_run":
 { Args: { "error": string,"run_id": number,"status"?: string }; Returns: boolean
+                           },
+"pm_strength_fill_action_at":
+{ Args: { "after_id": string,"page_size": number }; Returns: Json
                            },
 "pm_strength_prune":
 { Args: { "page_size": number }; Returns: number

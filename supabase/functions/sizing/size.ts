@@ -26,7 +26,14 @@ export const answerOf = (
   const run_id = resolution?.run_id ?? null;
   return {
     size_frac: sized.size_frac,
-    strength: { multiplier, reason, exposure_skew: size.skew, size_frac_before: sized.before, run_id },
+    strength: {
+      multiplier,
+      reason,
+      exposure_skew: size.skew,
+      size_frac_before: sized.before,
+      run_id,
+      ...scoresOf(size, resolution),
+    },
     reason,
     strategy: resolution?.strategy ?? null,
     matched: resolution?.matched ?? 0,
@@ -34,6 +41,17 @@ export const answerOf = (
     run_id,
     as_of: resolution?.as_of ?? null,
     ...(issues.length > 0 ? { error: messageOf(issues), issues } : {}),
+  };
+};
+
+/** What the bot multiplies its A and E scores by, where that is on; nothing here does it. */
+const scoresOf = ({ category }: Size, resolution: Resolution | null): Row => {
+  if (category === null || !SIZED_CATEGORIES.includes(category)) return {};
+  const a_multiplier = finite(resolution?.a_multiplier);
+  const e_multiplier = finite(resolution?.e_multiplier);
+  return {
+    ...(a_multiplier === null ? {} : { a_multiplier }),
+    ...(e_multiplier === null ? {} : { e_multiplier }),
   };
 };
 

@@ -99,7 +99,11 @@ def print_resolution(answer: dict[str, Any], category: str, limit: int | None) -
     if strategy == "most_specific":
         matches = sorted(matches, key=lambda match: specificity_order(Match(**match)))
     matches = matches[:limit]
-    if matches:
+    if matches and strategy == "sum":
+        out.print(_title(answer, len(matches)), style="bold", markup=False)
+        for match in matches:
+            out.print(f"  {Match(**match).explain()}", markup=False)
+    elif matches:
         print_table(_title(answer, len(matches)), MATCH_HEADINGS, map(match_cells, matches))
 
 

@@ -101,6 +101,7 @@ class BookLoader:
                     self._rows(newest["set_id"], until, closed),
                     LearningSettings.from_mapping(newest["settings"]),
                     profile=newest.get("profile"),
+                    exposure_scale=newest.get("exposure_scale", 1.0),
                     run_id=newest["run_id"],
                     as_of=materialized_at(newest["as_of"]),
                     clock=clock.now,

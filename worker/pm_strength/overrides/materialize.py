@@ -9,7 +9,13 @@ from typing import Any
 import pandas as pd
 
 from ..settings import LearningSettings
-from .bounds import MAX_MULTIPLIER, MIN_CONFIDENCE, MIN_MULTIPLIER
+from .bounds import (
+    MAX_MULTIPLIER,
+    MAX_SCORE_MULTIPLIER,
+    MIN_CONFIDENCE,
+    MIN_MULTIPLIER,
+    MIN_SCORE_MULTIPLIER,
+)
 
 COLUMNS = (
     "pattern_key",
@@ -41,6 +47,9 @@ def materialize_overrides(lessons: pd.DataFrame, settings: LearningSettings | No
     effect, probability, decay_state and those of `STATS` that are there; the result has a column more,
     `stats`, a dict of these.
 
+    With `ae_multipliers` the result has the columns a_multiplier and e_multiplier: 1 + the lesson's a_score
+    and e_score, from 0.8 to 1.2; None where a lesson has none.
+
     Where there is a `status`, only active lessons count. The result has the columns of `COLUMNS`. All is
     kept to the bounds of an override (contract section 9), which outcomes in USD can leave: a multiplier is
     at most 1e6, one below 1e-6 is 0, and so is a confidence below 1e-12.
@@ -53,6 +62,13 @@ def materialize_overrides(lessons: pd.DataFrame, settings: LearningSettings | No
     confidence = overrides["confidence_score"]
     overrides["multiplier"] = overrides["multiplier"].where(size >= MIN_MULTIPLIER, 0.0)
     overrides["confidence_score"] = confidence.where(confidence >= MIN_CONFIDENCE, 0.0)
+    if settings.ae_multipliers:
+        for name, score in (("a_multiplier", "a_score"), ("e_multiplier", "e_score")):
+            given = found.loc[overrides.index, score].astype(float)
+            held: Any = (1.0 + given).clip(MIN_SCORE_MULTIPLIER, MAX_SCORE_MULTIPLIER).tolist()
+            overrides[name] = pd.Series(
+                [None if math.isnan(value) else value for value in held], overrides.index, dtype=object
+            )
     return overrides.reset_index(drop=True)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..json_values import is_storable
+from ..overrides.bounds import MAX_SCORE_MULTIPLIER, MIN_SCORE_MULTIPLIER
 from ..scopes import TypedValue, typed_scope
 from ..settings import PROFILES, STRATEGIES, LearningSettings
 from .index import OverrideIndex
@@ -30,6 +32,18 @@ class _Group:
         self.ranks = [0] * len(matches)
         for rank, place in enumerate(by_specificity):
             self.ranks[place] = rank
+
+    def score_multiplier(self, name: str, places: list[int], strategy: str) -> float:
+        """The multiplier of the A or the E score: the mean of those that have one, by weight, else 1."""
+        if strategy == "most_specific":
+            places = [min(places, key=self.ranks.__getitem__)]
+        held = [(self.weights[place], getattr(self.matches[place], name)) for place in places]
+        known = [(weight, value) for weight, value in held if value is not None]
+        total = math.fsum(weight for weight, _ in known)
+        if not total:
+            return 1.0
+        mean = math.fsum(weight * value for weight, value in known) / total
+        return max(MIN_SCORE_MULTIPLIER, min(MAX_SCORE_MULTIPLIER, mean))
 
     def resolve(self, places: list[int], settings: LearningSettings, strategy: str) -> tuple[float, str]:
         """The multiplier of the overrides at these places, and the reason."""
@@ -55,7 +69,8 @@ class OverrideBook:
     """The overrides of one materialization, and the settings to resolve them with.
 
     `overrides` are rows of `pm_overrides`; `profile` is the one that they were made by, that of the
-    settings unless it is given; `run_id` is the mining run that they come from; `as_of` is when they
+    settings unless it is given; `exposure_scale` is what the part of a multiplier above 1 is multiplied
+    by; `run_id` is the mining run that they come from; `as_of` is when they
     were materialized: answers are `stale` once that is `stale_after_hours` ago. `clock` gives the time of
     now, with its time zone; without it this machine's clock does. Raises `OverrideError` that names the
     field of a row that is out of bounds. A book never changes, so any number of threads may use it.
@@ -67,12 +82,14 @@ class OverrideBook:
         settings: LearningSettings | None = None,
         *,
         profile: str | None = None,
+        exposure_scale: float = 1.0,
         run_id: int | None = None,
         as_of: datetime | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.settings = settings if settings is not None else LearningSettings()
         self.profile = profile if profile in PROFILES else self.settings.profile
+        self.exposure_scale = exposure_scale
         self.run_id = run_id
         self.as_of = as_of
         self._clock = clock
@@ -139,13 +156,26 @@ class OverrideBook:
         if group is None:
             return self._resolution(1.0, "no_match", matches, strategy)
         multiplier, reason = group.resolve(places, self.settings, strategy)
-        return self._resolution(multiplier, reason, matches, strategy)
+        if multiplier > 1.0 and self.exposure_scale != 1.0:
+            multiplier = 1.0 + (multiplier - 1.0) * self.exposure_scale
+        resolution = self._resolution(multiplier, reason, matches, strategy)
+        if reason != "matched" or not self.settings.ae_multipliers:
+            return resolution
+        return replace(
+            resolution,
+            a_multiplier=group.score_multiplier("a_multiplier", places, strategy),
+            e_multiplier=group.score_multiplier("e_multiplier", places, strategy),
+        )
 
     def _resolution(
         self, multiplier: float, reason: str, matches: Sequence[Match], strategy: object
     ) -> Resolution:
         known = strategy if isinstance(strategy, str) and strategy in STRATEGIES else None
-        return Resolution(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours(), known)
+        off = None if not self.settings.ae_multipliers else 1.0
+        return Resolution(
+            *(multiplier, reason, matches, self.run_id, self.as_of, self.age_hours(), known),
+            *(off, off, self.exposure_scale),
+        )
 
     def age_hours(self) -> float | None:
         """Hours since the materialization; None where its time is not known."""

@@ -11,7 +11,14 @@ from typing import Any
 
 from ..errors import OverrideError, ScopeError
 from ..json_values import finite, shown
-from ..overrides.bounds import MAX_CONFIDENCE, MAX_MULTIPLIER, MIN_CONFIDENCE, MIN_MULTIPLIER
+from ..overrides.bounds import (
+    MAX_CONFIDENCE,
+    MAX_MULTIPLIER,
+    MAX_SCORE_MULTIPLIER,
+    MIN_CONFIDENCE,
+    MIN_MULTIPLIER,
+    MIN_SCORE_MULTIPLIER,
+)
 from ..scopes import MAX_DIMENSIONS, TypedValue, typed_scope
 from ..settings import LearningSettings
 from .resolution import Match, match_weight
@@ -38,7 +45,29 @@ def read_override(row: Mapping[str, Any], settings: LearningSettings) -> tuple[M
     if not (type(confidence) is float and MIN_CONFIDENCE <= confidence <= MAX_CONFIDENCE):
         confidence = _bounded("confidence_score", confidence, MIN_CONFIDENCE, MAX_CONFIDENCE, number)
     weight = match_weight(confidence, len(subset), settings)
-    return Match(number, subset, multiplier, confidence, weight), scope
+    stats = row.get("stats")
+    return Match(
+        number,
+        subset,
+        multiplier,
+        confidence,
+        weight,
+        stats=stats if isinstance(stats, Mapping) else None,
+        a_multiplier=_score_multiplier("a_multiplier", row, number),
+        e_multiplier=_score_multiplier("e_multiplier", row, number),
+    ), scope
+
+
+def _score_multiplier(field: str, row: Mapping[str, Any], number: int | str) -> float | None:
+    """A multiplier of the A or the E score; None where the row has none."""
+    given = row.get(field)
+    if given is None:
+        return None
+    value = finite(given)
+    if value is None or not MIN_SCORE_MULTIPLIER <= value <= MAX_SCORE_MULTIPLIER:
+        expected = f"nothing or a number from {MIN_SCORE_MULTIPLIER:g} to {MAX_SCORE_MULTIPLIER:g}"
+        raise OverrideError(field, expected, shown(given), number)
+    return value
 
 
 def _bounded(

@@ -9,18 +9,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, overload
 
+from ..json_values import finite
 from ..settings import LearningSettings
 
 REASONS = ("matched", "no_match", "zero_weight", "stale", "bad_input", "unavailable")
 # A resolution shows so many matches, the heaviest, unless all are asked for.
 SHOWN_MATCHES = 20
+# Larger evidence is written as this.
+MOST_EVIDENCE = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
     """An override that holds in the scope asked for, with its weight in the blend.
 
-    `share` is its part of the weight of all that hold.
+    `share` is its part of the weight of all that hold. `stats` is the evidence for it, where its profile
+    gives some: {evidence, n, n_effective, ...}. `a_multiplier` and `e_multiplier` are None without them.
     """
 
     id: int | str
@@ -29,9 +33,27 @@ class Match:
     confidence_score: float
     weight: float
     share: float = 0.0
+    stats: Mapping[str, Any] | None = None
+    a_multiplier: float | None = None
+    e_multiplier: float | None = None
+
+    def explain(self) -> str:
+        """What it adds in a sum, as `family=ai, tf=4h: -0.21 (evidence 850, 120 trades that count as 95)`."""
+        scope = ", ".join(f"{name}={_shown(value)}" for name, value in sorted(self.scope_subset.items()))
+        text = f"{scope or 'always'}: {self.multiplier - 1:+.2f}"
+        stats = self.stats or {}
+        told = []
+        if (evidence := finite(stats.get("evidence"))) is not None:
+            told.append(f"evidence {evidence:,.0f}" if evidence < MOST_EVIDENCE else "evidence beyond doubt")
+        if (trades := finite(stats.get("n"))) is not None:
+            effective = finite(stats.get("n_effective"))
+            counted = "" if effective is None else f" that count as {effective:,.0f}"
+            told.append(f"{trades:,.0f} trades{counted}")
+        return f"{text} ({', '.join(told)})" if told else text
 
     def to_dict(self) -> dict[str, Any]:
         """As `resolve_pm_strength` gives it, and its share."""
+        more = {"stats": self.stats, "a_multiplier": self.a_multiplier, "e_multiplier": self.e_multiplier}
         return {
             "id": self.id,
             "scope_subset": dict(self.scope_subset),
@@ -39,7 +61,7 @@ class Match:
             "confidence_score": self.confidence_score,
             "weight": self.weight,
             "share": self.share,
-        }
+        } | {name: value for name, value in more.items() if value is not None}
 
 
 class Matches(Sequence[Match]):
@@ -87,7 +109,9 @@ class Resolution:
     `reason` is one of `REASONS`; `matches` are all overrides that hold, heaviest first; `run_id` is
     the mining run they come from, `as_of` when they were materialized, and `age_hours` how long that
     was ago. `strategy` is the one of `STRATEGIES` that the overrides were resolved with; None where
-    nothing was resolved.
+    nothing was resolved. `a_multiplier` and `e_multiplier` are what to multiply the bot's A and E scores
+    by, from 0.8 to 1.2; None where the setting `ae_multipliers` is off. `exposure_scale` is what the part of
+    the multiplier above 1 was multiplied by, to keep to `max_added_exposure`.
     """
 
     multiplier: float
@@ -97,6 +121,9 @@ class Resolution:
     as_of: datetime | None = None
     age_hours: float | None = None
     strategy: str | None = None
+    a_multiplier: float | None = None
+    e_multiplier: float | None = None
+    exposure_scale: float = 1.0
 
     @property
     def matched(self) -> int:
@@ -119,6 +146,9 @@ class Resolution:
             "as_of": self.as_of.isoformat() if self.as_of is not None else None,
             "age_hours": self.age_hours,
             "strategy": self.strategy,
+            "a_multiplier": self.a_multiplier,
+            "e_multiplier": self.e_multiplier,
+            "exposure_scale": self.exposure_scale,
         }
 
     def __str__(self) -> str:
@@ -129,14 +159,21 @@ class Resolution:
         if self.age_hours is not None:
             lines[0] += f", {self.age_hours:.1f} h old"
         shown = self.matches[:SHOWN_MATCHES]
+        if self.strategy == "sum":
+            lines += [f"  {match.explain()}" for match in shown]
+            shown = ()
         if shown:
             lines.append("  multiplier    weight   share  scope")
         for match in shown:
             scope = json.dumps(dict(match.scope_subset), ensure_ascii=False)
             lines.append(f"  {match.multiplier:10.4f}  {match.weight:8.4f}  {match.share:6.1%}  {scope}")
-        if self.matched > len(shown):
-            lines.append(f"  and {self.matched - len(shown):,} lighter ones")
+        if self.matched > SHOWN_MATCHES:
+            lines.append(f"  and {self.matched - SHOWN_MATCHES:,} lighter ones")
         return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def match_weight(confidence_score: float, dimensions: int, settings: LearningSettings) -> float:

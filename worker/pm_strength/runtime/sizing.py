@@ -27,7 +27,8 @@ def apply_strength(
     `size_frac = min(1, max(0, size_frac * multiplier * exposure_skew))`. A missing or non-finite
     multiplier or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
     `Decimal` too. `strength` in the copy explains the size: {multiplier, reason, exposure_skew,
-    size_frac_before, run_id}. Never raises: an action that cannot be read gives `{}`.
+    size_frac_before, run_id}, and a_multiplier and e_multiplier where they are on. Never raises: an action
+    that cannot be read gives `{}`.
     """
     try:
         return _apply(action, resolution, exposure_skew)
@@ -50,6 +51,7 @@ def _apply(
     if not _is_sized(action):
         return sized
     multiplier, reason, run_id = _strength(resolution)
+    scores = {} if not isinstance(resolution, Resolution) else _scores(resolution)
     given_skew, before = finite(exposure_skew), finite(action.get("size_frac"))
     skew = given_skew if given_skew is not None else 1.0
     if before is None:
@@ -63,8 +65,15 @@ def _apply(
         "exposure_skew": skew,
         "size_frac_before": before,
         "run_id": run_id,
+        **scores,
     }
     return sized
+
+
+def _scores(resolution: Resolution) -> dict[str, float]:
+    """What the bot multiplies its A and E scores by, where that is on; nothing here does it."""
+    given = {"a_multiplier": resolution.a_multiplier, "e_multiplier": resolution.e_multiplier}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _is_sized(action: Mapping[str, Any]) -> bool:
