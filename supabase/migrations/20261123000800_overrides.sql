@@ -224,7 +224,7 @@ begin
         'evidence', p.stats -> 'evidence', 'edge', p.stats -> 'edge', 'n', p.n,
         'n_effective', p.stats -> 'n_effective', 'contribution', p.stats -> 'contribution',
         'contribution_low', p.stats -> 'contribution_low', 'contribution_high', p.stats -> 'contribution_high',
-        'drift', p.stats -> 'drift'
+        'drift', p.stats -> 'drift', 'claimed', p.stats -> 'claimed', 'claimed_at', p.stats -> 'claimed_at'
       )
     from active p
     where target.profile = 'guarded' and abs(p.move) >= 0.01

@@ -54,6 +54,8 @@ def lessons(rng: random.Random, count: int) -> list[dict[str, Any]]:
                 "contribution_low": rng.gauss(0, 0.1),
                 "contribution_high": rng.gauss(0, 0.1),
                 "drift": rng.choice((None, 0.5)),
+                "claimed": rng.choice((None, 0.25)),
+                "claimed_at": rng.choice((None, "2026-01-01T00:00:00+00:00")),
                 "a_score": rng.choice((None, 0.2, -0.2, 0.21, -0.21, 0.05)),
                 "e_score": rng.choice((None, 0.2, -0.2, 0.21, -0.21, 0.05)),
             },

@@ -25,7 +25,7 @@ select throws_ok($$ execute override('entry', '{"rank": 1.0}', 1, 0.5) $$, '2350
 select lives_ok($$ execute override('entry', '{"rank": "1"}', 1, 0.5) $$, 'but a text is another');
 select throws_ok(format('execute override(%s)', bad.override), '23514', null, format('not with %s', bad.override))
 from (values
-  ($$'hodl', '{}', 1, 0.5$$), ($$'entry', '{}', -1, 0.5$$),
+  ($$'hodl', '{}', 1, 0.5$$), ($$'entry', '{}', -1000001, 0.5$$),
   ($$'entry', '{}', 'infinity', 0.5$$), ($$'entry', '{}', 'nan', 0.5$$), ($$'entry', '{}', 1, 'nan'$$)
 ) bad (override);
 

@@ -37,8 +37,8 @@ class CodedGroup:
 
     `codes` is rows x dimensions, `MISSING` where the event lacks the dimension; `values[d][code]` is
     the JSON value. `trade` numbers the trades and is ascending; `y` is the outcome and `t` the time
-    in hours from the group's first event. `day` counts UTC days since 1970, `trimmed` and `reached_s3`
-    are 1, 0 or NaN where it is not known.
+    in hours from the group's first event, which ended `begin` microseconds after 1970. `day` counts UTC
+    days since 1970, `trimmed` and `reached_s3` are 1, 0 or NaN where it is not known.
     """
 
     pattern_key: str
@@ -49,6 +49,7 @@ class CodedGroup:
     trade: IntArray
     y: FloatArray
     t: FloatArray
+    begin: int
     day: IntArray
     trimmed: FloatArray
     reached_s3: FloatArray
@@ -96,7 +97,8 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
         # by trade, and within it in the order of the events
         rows = np.sort(np.asarray(index, dtype=np.int64))
         rows = rows[np.argsort(trade[rows], kind="stable")]
-        hours = (microseconds[rows] - microseconds[rows].min()) / _MICROSECONDS_PER_HOUR
+        begin = int(microseconds[rows].min())
+        hours = (microseconds[rows] - begin) / _MICROSECONDS_PER_HOUR
         groups.append(
             CodedGroup(
                 str(pattern_key),
@@ -105,6 +107,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
                 trade[rows],
                 y[rows],
                 hours,
+                begin,
                 microseconds[rows] // _MICROSECONDS_PER_DAY,
                 trimmed[rows],
                 reached_s3[rows],

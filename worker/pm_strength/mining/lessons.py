@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
 from .encode import MISSING, CodedEvents, encode_events
 from .evidence.columns import EVIDENCE, GUARDED, evidence_columns
+from .evidence.drift import Claim, GroupKey, ScopeKey, read_claims
 from .evidence.weigh import weigh
 from .memory import slice_bytes
 from .scope_array import ScopeArray
@@ -33,6 +34,7 @@ _STATS = (
     "stability_score",
     "edge_raw",
 )
+Claims = Mapping[GroupKey, Mapping[ScopeKey, Claim]]
 _DECAY = {
     "state": "decay_state",
     "multiplier": "decay_multiplier",
@@ -51,6 +53,7 @@ def mine_lessons(
     progress: Callable[[float], None] = lambda share: None,
     threads: int = 1,
     memory: Callable[[], int] | None = None,
+    published: Iterable[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """All lessons of the events: contract section 2, every slice with `n_min` distinct trades.
 
@@ -62,7 +65,8 @@ def mine_lessons(
     of `COLUMNS`, NaN where a statistic is undefined. Scopes are held as codes; a dict is made where
     a row is looked at. `threads` is how many share the work. `progress` is told the share that is
     done some 20 times a second, and may raise to end the run. `memory` is asked once, when the events
-    are read, how many bytes the result may take on its way; without it there is no such limit. The
+    are read, how many bytes the result may take on its way; without it there is no such limit.
+    `published` are the overrides that are live: the guarded profile holds them to what they claimed. The
     attrs are `baseline` (None without events), `events` and `trades` (with a finite outcome) and
     `warning` (text or None).
 
@@ -87,7 +91,7 @@ def mine_lessons(
     if count > limit:
         why = " (max_lessons)." if limit == settings.max_lessons else ", which is what the memory holds."
         raise LessonLimitError(f"More than {limit:,} lessons{why} {_levers(coded, cube, settings, limit)}")
-    lessons = _frame(coded, cube, settings, threads)
+    lessons = _frame(coded, cube, settings, read_claims(published), threads)
     lessons.attrs = {
         "baseline": coded.baseline if coded.events else None,
         "events": coded.events,
@@ -122,9 +126,9 @@ def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) 
 
 
 def _frame(
-    coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, threads: int
+    coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, claims: Claims, threads: int
 ) -> pd.DataFrame:
-    evidence = [found for found in weigh(coded, cube, settings, threads) if found is not None]
+    evidence = [found for found in weigh(coded, cube, settings, claims, threads) if found is not None]
     groups = [(group, slices) for group, slices in zip(coded.groups, cube, strict=True) if len(slices.n)]
     lengths = [len(slices.n) for _, slices in groups]
 

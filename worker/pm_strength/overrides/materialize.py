@@ -30,7 +30,7 @@ MIN_MOVE = 0.01
 # What a guarded override keeps of its lesson.
 STATS = (
     *("evidence", "edge", "n", "n_effective"),
-    *("contribution", "contribution_low", "contribution_high", "drift"),
+    *("contribution", "contribution_low", "contribution_high", "drift", "claimed", "claimed_at"),
 )
 
 
@@ -109,9 +109,12 @@ def _frame(found: pd.DataFrame, multiplier: pd.Series[float], confidence: pd.Ser
 
 
 def _known(row: dict[Hashable, Any]) -> dict[str, Any]:
-    """A row's numbers, null where there is none; whole where they count."""
+    """A row's numbers and times, None where there is none; numbers that count are whole."""
     known: dict[str, Any] = {}
     for name, value in row.items():
+        if isinstance(value, str):
+            known[str(name)] = value
+            continue
         number = None if value is None or value != value else float(value)
         known[str(name)] = int(number) if number is not None and name in ("n", "edge") else number
     return known

@@ -330,6 +330,13 @@ class Store:
         )
         return page
 
+    def override_rows(self, set_id: int, module: str = DEFAULT_MODULE) -> Iterator[Row]:
+        """The overrides of a set; none from where on it is gone."""
+        after = 0
+        while rows := self.override_page(set_id, after, READ_PAGE, module).get("overrides"):
+            yield from rows
+            after = rows[-1]["id"]
+
     def resolve(
         self,
         pattern_key: str,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..settings import LearningSettings
 
@@ -24,6 +24,7 @@ def mine_lessons(
     progress: Callable[[float], None] = lambda share: None,
     threads: int | None = None,
     memory_bytes: int | None = None,
+    published: Iterable[Mapping[str, Any]] = (),
 ) -> pd.DataFrame:
     """All lessons of the events, as `mining.mine_lessons` defines them.
 
@@ -39,6 +40,7 @@ def mine_lessons(
         progress=progress,
         threads=threads if threads is not None else cores(),
         memory=(lambda: memory_bytes) if memory_bytes is not None else free_bytes,
+        published=published,
     )
 
 

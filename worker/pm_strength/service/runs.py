@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,12 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     with _failing(store, run["run_id"]):
         settings = LearningSettings.from_mapping(raw)
         events = read_all_events(store, module, progress, run["horizon"])
-        lessons = mine_lessons(events, settings, progress=lambda share: progress("mining", share))
+        lessons = mine_lessons(
+            events,
+            settings,
+            progress=lambda share: progress("mining", share),
+            published=_published(store, module) if settings.profile == "guarded" else (),
+        )
         warnings = [lessons.attrs.get("warning")]
         if settings.gate:
             warnings.append(pass_gate(events, settings, lambda share: progress("evaluating", share)))
@@ -99,6 +104,13 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
         log.warning(summary["warning"], extra={"run_id": run["run_id"]})
     _purge(store, progress)
     return RunReport(run_id=run["run_id"], module=module, kind="mine", **summary)
+
+
+def _published(store: Store, module: str) -> Iterator[Row]:
+    """The guarded overrides that are live; there are few."""
+    page = store.override_page(page_size=0, module=module)
+    if page.get("profile") == "guarded":
+        yield from store.override_rows(page["set_id"], module)
 
 
 def read_all_events(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtrit
 
 from ...settings import LearningSettings
 from ..cube.iceberg import Slices
 from ..encode import FloatArray
 from ..scope_array import ScopeArray
-from .bayes import as_number, log_bayes_factor, p_value, rate_interval
+from .bayes import MAX_LOG, as_number, log_bayes_factor, p_value, rate_interval
 from .scores import S3, S3_KNOWN, TRIMMED, TRIMMED_KNOWN, A, E, shrunk_score
 from .weigh import GroupEvidence
 
@@ -26,7 +28,7 @@ EVIDENCE = (
 # Of a lesson of the guarded profile that sizes.
 GUARDED = (
     *("effect", "contribution", "contribution_low", "contribution_high"),
-    *("edge", "evidence", "probability", "explained_by"),
+    *("edge", "evidence", "probability", "drift", "claimed", "claimed_at", "explained_by"),
 )
 LEVEL = 0.95
 
@@ -51,15 +53,26 @@ def evidence_columns(
     columns = {name: _joined(part[name] for part in parts) for name in EVIDENCE}
     if settings.profile == "guarded":
         fits = [_fit(found, scope) for found, scope in zip(evidence, scopes, strict=True)]
-        columns |= {name: _joined((fit[name] for fit in fits), _KINDS.get(name, float)) for name in GUARDED}
+        columns |= {name: _joined(fit[name] for fit in fits) for name in GUARDED if name not in _KINDS}
+        for name in _KINDS:
+            # as objects: pandas would make texts of them, and a NaN of None
+            columns[name] = pd.Series(_joined((fit[name] for fit in fits), object), dtype=object)
     return columns
 
 
-_KINDS: dict[str, type] = {"explained_by": object}
+# What is not a number.
+_KINDS = ("explained_by", "claimed_at")
 
 
 def _joined(parts: Any, kind: type = float) -> Any:
     return np.concatenate([np.empty(0, kind), *parts])
+
+
+def _moment(microseconds: int) -> str | None:
+    """A time as ISO 8601; None for 0."""
+    if not microseconds:
+        return None
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))).isoformat()
 
 
 def _evidence(
@@ -127,8 +140,8 @@ def _category_scores(evidence: Sequence[GroupEvidence]) -> list[FloatArray]:
 def _fit(found: GroupEvidence, scopes: ScopeArray) -> dict[str, Any]:
     fit, count = found.fit, len(found.weighed.contrast.n)
     if fit is None:
-        none = np.full(count, np.nan)
-        return dict.fromkeys(GUARDED[:-1], none) | {"explained_by": np.full(count, None, dtype=object)}
+        none, nothing = np.full(count, np.nan), np.full(count, None, dtype=object)
+        return dict.fromkeys(GUARDED, none) | dict.fromkeys(_KINDS, nothing)
     explained = np.full(count, None, dtype=object)
     for at in np.flatnonzero(fit.explained_by >= 0):
         explained[at] = scopes[int(fit.explained_by[at])]
@@ -140,5 +153,8 @@ def _fit(found: GroupEvidence, scopes: ScopeArray) -> dict[str, Any]:
         "edge": np.where(fit.edge > 0, fit.edge, np.nan),
         "evidence": fit.evidence,
         "probability": fit.probability,
+        "drift": np.exp(np.minimum(fit.drift, MAX_LOG)),
+        "claimed": fit.claimed,
+        "claimed_at": np.array([_moment(since) for since in fit.since], dtype=object),
         "explained_by": explained,
     }

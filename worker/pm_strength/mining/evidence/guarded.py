@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from ...settings import LearningSettings
 from ..encode import FloatArray, IntArray
 from . import lattice
 from .bayes import Contrast
+from .drift import Claim, ScopeKey, drift_log, pulled, scope_key
 from .edges import Design, Walk, slice_prior, walk_edges
 from .groups import GroupEffect
 from .keys import code_keys
@@ -33,7 +35,9 @@ class Fit:
     `effect` is c / sigma, `contribution` c in the unit of the outcome, with its 5 and 95 % quantiles.
     `edge` numbers the edge that a slice is part of (0: none), `evidence` and `probability` are that edge's
     evidence and the slice's share in it. `explained_by` is the slice that explains one which alone looked
-    like an edge (-1: none).
+    like an edge (-1: none). `drift` is the logarithm of the e-value against what an override claimed (NaN
+    without news), `claimed` and `since` the claim that it is held to from now on; `since` is 0 where
+    nothing is published.
     """
 
     effect: FloatArray
@@ -44,10 +48,23 @@ class Fit:
     evidence: FloatArray
     probability: FloatArray
     explained_by: IntArray
+    drift: FloatArray
+    claimed: FloatArray
+    since: IntArray
 
 
-def fit_group(weighed: Weighed, group: GroupEffect, settings: LearningSettings) -> Fit:
-    """Fit the edges and the tilts of a group, and make sizes exposure-neutral over its trades."""
+def fit_group(
+    weighed: Weighed,
+    group: GroupEffect,
+    settings: LearningSettings,
+    claims: Mapping[ScopeKey, Claim],
+    scope_of: Callable[[int], Mapping[str, Any]],
+) -> Fit:
+    """Fit the edges and the tilts of a group, and make sizes exposure-neutral over its trades.
+
+    `claims` are those of the overrides that are live; `scope_of` gives the scope of one of the lattice's
+    slices. What came since speaks against a claim: it is pulled towards 1.
+    """
     place, found = weighed.place, weighed.found
     depth = (found.codes >= 0).sum(axis=1)
     of_slices = _part(weighed.contrast, place)
@@ -72,7 +89,9 @@ def fit_group(weighed: Weighed, group: GroupEffect, settings: LearningSettings) 
     c = walk.contribution(count) + tilts
     sigma = weighed.sigma if weighed.sigma > 0 else 1.0
     moves = np.abs(settings.gain * c / sigma) >= MIN_MOVE
-    mean_fit = float((c * of_slices.n)[moves].sum()) / total
+    held = _hold_to_claims(weighed, c, np.flatnonzero(moves), claims, scope_of)
+    left = np.array([pulled(log, settings.drift_alarm) for log in np.nan_to_num(held.drift)])
+    mean_fit = float((c * left * of_slices.n)[moves].sum()) / total
 
     effect = np.zeros(count + 1)
     contribution, low, high = effect.copy(), effect.copy(), effect.copy()
@@ -80,7 +99,7 @@ def fit_group(weighed: Weighed, group: GroupEffect, settings: LearningSettings) 
     evidence, probability = np.full(count + 1, np.nan), np.full(count + 1, np.nan)
     explained_by = np.full(count + 1, -1, np.int64)
     contribution[place] = c
-    effect[place] = c / sigma
+    effect[place] = c * left / sigma
     effect[0] = group.effect - mean_fit / sigma
     contribution[0] = effect[0] * sigma
     evidence[0] = group.evidence
@@ -95,7 +114,58 @@ def fit_group(weighed: Weighed, group: GroupEffect, settings: LearningSettings) 
         to[0] = contribution[0]
     lead = _explained(walk, moves, settings)
     explained_by[place] = np.where(lead >= 0, place[lead], -1) if count else lead
-    return Fit(effect, contribution, low, high, edge, evidence, probability, explained_by)
+    drift, claimed = np.full(count + 1, np.nan), np.full(count + 1, np.nan)
+    since = np.zeros(count + 1, np.int64)
+    drift[place], claimed[place], since[place] = held.drift, held.claimed, held.since
+    return Fit(
+        effect, contribution, low, high, edge, evidence, probability, explained_by, drift, claimed, since
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Slices held to what they claimed: NaN and 0 where nothing is published."""
+
+    drift: FloatArray
+    claimed: FloatArray
+    since: IntArray
+
+
+def _hold_to_claims(
+    weighed: Weighed,
+    c: FloatArray,
+    published: IntArray,
+    claims: Mapping[ScopeKey, Claim],
+    scope_of: Callable[[int], Mapping[str, Any]],
+) -> _Held:
+    """Judge each published slice by the trades that closed since it was first published.
+
+    It is held to what it claimed then. One that says the opposite now, or is new, makes a claim of its own.
+    """
+    trades = weighed.trades
+    drift, claimed = np.full(len(c), np.nan), np.full(len(c), np.nan)
+    since = np.zeros(len(c), np.int64)
+    newest = int(trades.closed.max())
+    inside = {}
+    for s in published.tolist():
+        held = np.zeros(len(trades), dtype=bool)
+        held[_trades_in(weighed.group, weighed.found.codes[s])] = True
+        inside[s] = held
+    fit = np.zeros(len(trades))
+    for s, held in inside.items():
+        fit[held] += c[s]
+    for s, held in inside.items():
+        claim = claims.get(scope_key(scope_of(s)))
+        if claim is None or claim.contribution * c[s] <= 0:
+            claimed[s], since[s] = c[s], newest
+            continue
+        claimed[s], since[s] = claim.contribution, claim.since
+        news = trades.closed > claim.since
+        drift[s] = drift_log(
+            *(trades.y[news], held[news], (fit - c[s] * held)[news], claim.contribution),
+            *(weighed.sigma**2, weighed.rho, weighed.blocks[:, news]),
+        )
+    return _Held(drift, claimed, since)
 
 
 def same_trades(found: Any, n: FloatArray) -> Any:

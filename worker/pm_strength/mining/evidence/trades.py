@@ -13,21 +13,23 @@ from ..encode import CodedGroup, FloatArray, IntArray
 CLIPPED = (0.01, 0.99)
 # Trades that close within the same UTC block of so many days may share what the market did.
 BLOCK_DAYS = (1, 7, 28)
+US_PER_HOUR = 3_600_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTrades:
     """The N distinct trades of a group, by day of closing.
 
-    `row_trade` numbers the trade of each of the group's events, which `row` lists so that trades ascend;
-    `first` is the first event of each trade. `y` is the clipped outcome, `blocks` (3 x N) the block of
-    each length that a trade closed in.
+    `closed` is when each closed, in microseconds since 1970. `row_trade` numbers the trade of each of the
+    group's events, which `row` lists so that trades ascend; `first` is the first event of each trade. `y` is
+    the clipped outcome, `blocks` (3 x N) the block of each length that a trade closed in.
     """
 
     row: IntArray
     row_trade: IntArray
     first: IntArray
     y: FloatArray
+    closed: IntArray
     blocks: IntArray
 
     def __len__(self) -> int:
@@ -45,7 +47,10 @@ def group_trades(group: CodedGroup) -> GroupTrades:
     place[by_day] = np.arange(len(first))
     row = np.argsort(place[number], kind="stable")
     first = first[by_day]
-    return GroupTrades(row, place[number][row], first, clipped(group.y[first]), time_blocks(group.day[first]))
+    closed = group.begin + np.rint(group.t[first] * US_PER_HOUR).astype(np.int64)
+    return GroupTrades(
+        row, place[number][row], first, clipped(group.y[first]), closed, time_blocks(group.day[first])
+    )
 
 
 def time_blocks(day: IntArray) -> IntArray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from ...settings import LearningSettings
 from ..cube.iceberg import Slices
-from ..encode import CodedEvents
+from ..encode import MISSING, CodedEvents, CodedGroup
+from .drift import Claim, GroupKey, ScopeKey
 from .groups import GroupEffect, group_effects
 from .guarded import Fit, fit_group
 from .shared_time import shared_variance
@@ -29,9 +32,16 @@ class GroupEvidence:
 
 
 def weigh(
-    coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, threads: int = 1
+    coded: CodedEvents,
+    cube: Sequence[Slices],
+    settings: LearningSettings,
+    claims: Mapping[GroupKey, Mapping[ScopeKey, Claim]],
+    threads: int = 1,
 ) -> list[GroupEvidence | None]:
-    """The evidence for each group's slices; None for a group without any."""
+    """The evidence for each group's slices; None for a group without any.
+
+    `claims` are those of the overrides that are live, by group and scope.
+    """
     rho = shared_variance(distinct_trades(coded.groups))
     effects = group_effects(coded.groups, rho, settings)
 
@@ -42,8 +52,20 @@ def weigh(
         weighed = weigh_group(group, slices, rho, settings)
         fit = None
         if settings.profile == "guarded" and group.action_category in SIZED:
-            fit = fit_group(weighed, effects[number], settings)
+            key = group.pattern_key, group.action_category
+            scope_of = partial(_scope_of, group, slices, weighed)
+            fit = fit_group(weighed, effects[number], settings, claims.get(key, {}), scope_of)
         return GroupEvidence(group.action_category, weighed, fit, effects[number])
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(one, range(len(cube))))
+
+
+def _scope_of(group: CodedGroup, slices: Slices, weighed: Weighed, number: int) -> dict[str, Any]:
+    """The scope of a slice of the lattice."""
+    codes = slices.codes[weighed.place[number]].tolist()
+    return {
+        group.dimensions[d]: group.values[d][code]
+        for d, code in zip(slices.dimensions, codes, strict=True)
+        if code != MISSING
+    }

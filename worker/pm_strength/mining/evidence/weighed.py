@@ -37,6 +37,8 @@ class Weighed:
     sigma: float
     residual: FloatArray
     limit: int
+    rho: FloatArray
+    blocks: IntArray
 
 
 def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: LearningSettings) -> Weighed:
@@ -81,6 +83,8 @@ def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: Le
         sigma=float(np.sqrt(s2)),
         residual=residual,
         limit=limit,
+        rho=rho[active],
+        blocks=blocks,
     )
 
 
