@@ -11,6 +11,7 @@ create table pm_strength.sets (
   run_id bigint references public.learning_runs (id),
   mining_run_id bigint references public.learning_runs (id),
   base_set_id bigint references pm_strength.sets (id) on delete set null,
+  previous_set_id bigint,
   settings jsonb not null default '{}',
   row_count bigint not null default 0,
   exposure_scale double precision not null default 1,
@@ -40,6 +41,8 @@ comment on column pm_strength.sets.state is
 comment on column pm_strength.sets.run_id is 'The run that made it; null for rows written by hand.';
 comment on column pm_strength.sets.mining_run_id is 'The mining run that its numbers come from.';
 comment on column pm_strength.sets.base_set_id is 'The set of lessons that it started from.';
+comment on column pm_strength.sets.previous_set_id is
+  'Of overrides: the set that was live when its run began, from which max_change counts.';
 comment on column pm_strength.sets.settings is 'The settings that its run went by.';
 comment on column pm_strength.sets.row_count is 'Active lessons, or overrides, that were staged.';
 comment on column pm_strength.sets.staged_to is 'Of overrides: the last lesson of the base set that was looked at.';
@@ -108,7 +111,9 @@ begin
   on conflict on constraint learning_runs_request do update set started_at = clock_timestamp()
   returning id into run_id;
   -- asked for again, a run keeps the lessons that it began with, whatever went live in between
-  insert into pm_strength.sets (module, kind, profile, run_id, mining_run_id, base_set_id, settings)
+  insert into pm_strength.sets (
+    module, kind, profile, run_id, mining_run_id, base_set_id, previous_set_id, settings
+  )
   values (
     pm_strength_begin_run.module,
     case pm_strength_begin_run.kind when 'mine' then 'lessons' else 'overrides' end,
@@ -119,7 +124,9 @@ begin
     ),
     run_id,
     case pm_strength_begin_run.kind when 'mine' then run_id else base.run_id end,
-    base.id, pm_strength_begin_run.settings
+    base.id,
+    case pm_strength_begin_run.kind when 'materialize' then (pm_strength.live_set(module, 'overrides')).id end,
+    pm_strength_begin_run.settings
   )
   on conflict on constraint sets_run do nothing;
   return jsonb_build_object('run_id', run_id, 'horizon', horizon);

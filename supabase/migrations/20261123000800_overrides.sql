@@ -167,6 +167,19 @@ revoke all on public.pm_overrides from anon, authenticated;
 grant select on public.pm_overrides to authenticated;
 grant all on public.pm_overrides to service_role;
 
+-- Overrides of another profile are of another kind: a term of a sum is not a part of a mean.
+create function pm_strength.limiting_set(target pm_strength.sets) returns bigint
+language sql stable
+set search_path = ''
+as $$
+  select s.id from pm_strength.sets s
+  where s.id = target.previous_set_id and s.profile = target.profile and s.state in ('live', 'kept')
+$$;
+comment on function pm_strength.limiting_set(pm_strength.sets) is
+  'The set from which the changes of a set of overrides are limited; null if there is none.';
+revoke execute on function pm_strength.limiting_set(pm_strength.sets) from public, anon, authenticated;
+grant execute on function pm_strength.limiting_set(pm_strength.sets) to service_role;
+
 -- Makes the overrides of the next page of lessons, as materialize_overrides in Python defines them; a test
 -- holds the two together. The set itself says how far it is, so asking again after a lost answer skips
 -- nothing and makes nothing twice. The share lock keeps the lessons from being removed. If they are removed
@@ -185,6 +198,8 @@ declare
   threshold constant double precision := (settings ->> 'edge_threshold')::double precision;
   lowest constant double precision := (settings ->> 'multiplier_min')::double precision;
   highest constant double precision := least((settings ->> 'multiplier_max')::double precision, 1e6);
+  max_change constant double precision := (settings ->> 'max_change')::double precision;
+  previous constant bigint := pm_strength.limiting_set(target);
   scored constant boolean := (settings ->> 'ae_multipliers')::boolean;
   gain constant double precision := (settings ->> 'gain')::double precision;
   base pm_strength.sets;
@@ -235,7 +250,7 @@ begin
     )
     select
       target.id, target.module, target.mining_run_id, l.pattern_key, l.action_category, l.scope_subset,
-      case when abs(l.multiplier) >= 1e-6 then l.multiplier else 0 end,
+      case when abs(l.limited) >= 1e-6 then l.limited else 0 end,
       -- below 1e-150 the product could leave a double, which Postgres refuses
       case
         when l.support < 1e-150 or l.reliability < 1e-150 then 0
@@ -247,7 +262,24 @@ begin
       -- a score that is not known makes none: least() would take null for nothing
       case when scored and l.a_score is not null then greatest(0.8, least(1.2, 1 + l.a_score)) end,
       case when scored and l.e_score is not null then greatest(0.8, least(1.2, 1 + l.e_score)) end
-    from chosen l
+    from (
+      select c.*,
+        case
+          when max_change is null then c.multiplier
+          else greatest(before.multiplier - max_change, least(before.multiplier + max_change, c.multiplier))
+        end as limited
+      from chosen c
+      cross join lateral (
+        -- one that is new starts from 1
+        select case when max_change is not null then coalesce((
+          select o.multiplier from pm_strength.overrides o
+          where o.set_id = previous and o.pattern_key = c.pattern_key and o.action_category = c.action_category
+            and jsonb_hash_extended(o.scope_subset, 0) = jsonb_hash_extended(c.scope_subset, 0)
+            and jsonb_hash_extended(o.scope_subset, 1) = jsonb_hash_extended(c.scope_subset, 1)
+        ), 1) end as multiplier
+        offset 0
+      ) before
+    ) l
     order by l.id
     returning true
   )
@@ -265,3 +297,56 @@ comment on function public.pm_strength_stage_overrides(bigint, integer) is
   'Makes the overrides of the next page_size lessons: {looked_at, lessons, overrides}; all are made when looked_at is 0.';
 revoke execute on function public.pm_strength_stage_overrides(bigint, integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_stage_overrides(bigint, integer) to service_role;
+
+-- With max_change an override that is no longer made goes towards 1 step by step, and not at once. Asking again
+-- after a lost answer adds nothing twice.
+create function public.pm_strength_stage_leaving(run_id bigint, after_id bigint, page_size integer)
+returns bigint
+language plpgsql
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+  target constant pm_strength.sets := pm_strength.staging_set(run_id);
+  max_change constant double precision := (target.settings ->> 'max_change')::double precision;
+  previous constant bigint := pm_strength.limiting_set(target);
+  last_id bigint;
+  added integer;
+begin
+  if max_change is null or previous is null then
+    return null;
+  end if;
+  with page as materialized (
+    select o.* from pm_strength.overrides o
+    where o.set_id = previous and o.id > pm_strength_stage_leaving.after_id
+    order by o.id
+    limit least(page_size, 20000)
+  ), left_over as (
+    insert into pm_strength.overrides (
+      set_id, module, run_id, pattern_key, action_category, scope_subset, multiplier, confidence_score,
+      decay_state, stats, a_multiplier, e_multiplier
+    )
+    select
+      target.id, target.module, p.run_id, p.pattern_key, p.action_category, p.scope_subset,
+      p.multiplier - sign(p.multiplier - 1) * max_change, p.confidence_score, p.decay_state,
+      coalesce(p.stats, '{}') || '{"leaving": true}', p.a_multiplier, p.e_multiplier
+    from page p
+    where not p.by_hand and abs(p.multiplier - 1) > max_change
+    order by p.id
+    on conflict do nothing
+    returning true
+  )
+  select max(p.id), (select count(*) from left_over) into last_id, added from page p;
+  update pm_strength.sets s set row_count = s.row_count + added where s.id = target.id;
+  return last_id;
+end
+$$;
+comment on function public.pm_strength_stage_leaving(bigint, bigint, integer) is
+  'With max_change: carries a page of live overrides that a run did not make over, nearer to 1; returns the last id seen.';
+revoke execute on function public.pm_strength_stage_leaving(bigint, bigint, integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_stage_leaving(bigint, bigint, integer) to service_role;

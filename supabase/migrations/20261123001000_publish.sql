@@ -49,6 +49,12 @@ begin
       perform public.pm_strength_fail_run(run.id, 'its lessons were replaced meanwhile; run again', 'superseded');
       return 'outdated';
     end if;
+    if (staged.settings ->> 'max_change') is not null and staged.previous_set_id is distinct from live.id then
+      perform public.pm_strength_fail_run(
+        run.id, 'other overrides were published meanwhile, from which max_change counts; run again', 'superseded'
+      );
+      return 'outdated';
+    end if;
     -- a lesson that was written by hand meanwhile waits for the next run
     if exists (
       select from pm_strength.lessons l
@@ -59,7 +65,10 @@ begin
   end if;
 
   update pm_strength.sets s set state = 'kept', replaced_at = clock_timestamp() where s.id = live.id;
-  update pm_strength.sets s set state = 'live', published_at = clock_timestamp() where s.id = staged.id;
+  update pm_strength.sets s
+  set state = 'live', published_at = clock_timestamp(),
+    exposure_scale = coalesce((summary ->> 'exposure_scale')::double precision, 1)
+  where s.id = staged.id;
   update public.learning_runs r
   set status = 'succeeded', finished_at = clock_timestamp(),
     events = (summary ->> 'events')::bigint, trades = (summary ->> 'trades')::bigint,

@@ -250,3 +250,51 @@ comment on function public.resolve_pm_strength_batch(jsonb, integer, integer) is
   'Answers up to 1000 requests {pattern_key, action_category, scope, strategy?, module?} in their order, from one snapshot. With budget_ms it stops after that time and answers the first ones alone.';
 revoke execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) from public, anon;
 grant execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) to authenticated, service_role;
+
+-- How much a run's overrides would add to sizes: what they make of the newest sized actions, page by page. Of the
+-- newest 20,000 events alone, as those of a module may lie far apart.
+create function public.pm_strength_weigh_exposure(run_id bigint, before_id bigint, page_size integer) returns jsonb
+language plpgsql
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+as $$
+declare
+  target constant pm_strength.sets := pm_strength.staging_set(run_id);
+  settings constant jsonb := pm_strength.default_settings() || target.settings;
+  by_profile constant jsonb := settings || jsonb_build_object(
+    'strategy', pm_strength.strategy_of(settings, target.profile)
+  );
+  newest constant bigint := (select max(e.id) from public.pattern_trade_events e);
+  event record;
+  multiplier double precision;
+  actions integer := 0;
+  below double precision := 0;
+  above double precision := 0;
+  last_id bigint;
+begin
+  for event in
+    select e.id, e.pattern_key, e.action_category, e.scope
+    from public.pattern_trade_events e
+    where e.id < coalesce(before_id, newest + 1) and e.id > newest - 20000
+      and e.module = target.module and e.action_category in ('entry', 'add')
+    order by e.id desc
+    limit least(page_size, 500)
+  loop
+    multiplier := (pm_strength.resolve_one(
+      target, by_profile, event.pattern_key, event.action_category, event.scope, 0
+    ) ->> 'multiplier')::double precision;
+    actions := actions + 1;
+    below := below + least(multiplier, 1);
+    above := above + greatest(multiplier - 1, 0);
+    last_id := event.id;
+  end loop;
+  return jsonb_build_object('before_id', last_id, 'actions', actions, 'below', below, 'above', above);
+end
+$$;
+comment on function public.pm_strength_weigh_exposure(bigint, bigint, integer) is
+  'What a running run''s overrides make of a page of the newest sized actions: {before_id, actions, below, above}, the sums of least(m, 1) and of what is above 1.';
+revoke execute on function public.pm_strength_weigh_exposure(bigint, bigint, integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_weigh_exposure(bigint, bigint, integer) to service_role;

@@ -191,6 +191,9 @@ isOneToOne: false
 "pm_strength_set_aside":
 { Args: { "after_id": string,"kind": string }; Returns: string
                            },
+"pm_strength_stage_leaving":
+{ Args: { "after_id": number,"page_size": number,"run_id": number }; Returns: number
+                           },
 "pm_strength_stage_lessons":
 { Args: { "lessons": Json,"run_id": number }; Returns: number
                            },
@@ -202,6 +205,9 @@ isOneToOne: false
                            },
 "pm_strength_sweep":
 { Args: { "after_id": string,"kind": string,"page_size": number }; Returns: Json
+                           },
+"pm_strength_weigh_exposure":
+{ Args: { "before_id": number,"page_size": number,"run_id": number }; Returns: Json
                            },
 "pm_strength_weigh_trade":
 { Args: { "strand_id": string }; Returns: Json

@@ -82,7 +82,8 @@ select name, false, true from unnest(array[
   'public.pm_strength_read_trades', 'public.pm_strength_repair', 'public.pm_strength_requeue',
   'public.pm_strength_set_aside', 'public.pm_strength_weigh_trade',
   'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
-  'public.pm_strength_stage_retired', 'public.pm_strength_sweep'
+  'public.pm_strength_stage_leaving', 'public.pm_strength_stage_retired', 'public.pm_strength_sweep',
+  'public.pm_strength_weigh_exposure', 'pm_strength.limiting_set'
 ]) name
 union all
 -- called by the trigger and by functions that run as their owner

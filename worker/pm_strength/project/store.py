@@ -22,6 +22,7 @@ READ_PAGE = 5000
 STAGE_PAGE = 4000
 SWEEP_PAGE = 5000
 PURGE_PAGE = 20_000
+EXPOSURE_PAGE = 200
 FILL_PAGE = 2000
 
 
@@ -305,6 +306,28 @@ class Store:
             yield page
             if page["looked_at"] == 0:
                 return
+
+    def stage_leaving(self, run_id: int) -> Iterator[None]:
+        """Carry overrides that the run did not make over, nearer to 1; yields after each page."""
+        after: int | None = 0
+        while after is not None:
+            after = self._api.rpc(
+                "pm_strength_stage_leaving", run_id=run_id, after_id=after, page_size=STAGE_PAGE
+            )
+            yield
+
+    def weigh_exposure(self, run_id: int, actions: int) -> Iterator[Row]:
+        """What a run's overrides make of the newest sized actions, page by page: {actions, below, above}."""
+        before: int | None = None
+        while actions > 0:
+            page: Row = self._pages.page(
+                "pm_strength_weigh_exposure", min(EXPOSURE_PAGE, actions), run_id=run_id, before_id=before
+            )
+            yield page
+            before = page["before_id"]
+            if before is None:
+                return
+            actions -= page["actions"]
 
     def overrides(self, **filters: Any) -> list[Row]:
         """The overrides in force, filtered as `pages.filtered` says."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
+from ..overrides.exposure import exposure_scale
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, LearningSettings
 from .gate import pass_gate
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 # Called with what is being done and the share that is done, 0 to 1. If it raises, the run fails.
 Progress = Callable[[str, float], None]
 
+# So many of the newest sized actions tell how much sizes grow.
+EXPOSURE_ACTIONS = 2000
 # The largest id that there can be.
 ALL_IDS = 2**63 - 1
 
@@ -156,12 +159,18 @@ def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress =
     if run is None:
         return None
     with _failing(store, run["run_id"]):
-        LearningSettings.from_mapping(raw)
+        settings = LearningSettings.from_mapping(raw)
         looked_at = 0
         for page in store.stage_overrides(run["run_id"]):
             looked_at += page["looked_at"]
             progress("making overrides", min(1.0, looked_at / max(1, page["lessons"])))
-        _publish(store, run["run_id"])
+        if settings.max_change is not None:
+            for _page in store.stage_leaving(run["run_id"]):
+                progress("limiting changes", 0.0)
+        scale, warning = _limit_exposure(store, run["run_id"], settings.max_added_exposure, progress)
+        _publish(store, run["run_id"], summary={"exposure_scale": scale, "warning": warning})
+    if warning:
+        log.warning(warning, extra={"run_id": run["run_id"]})
     _purge(store, progress)
     return RunReport(
         run_id=run["run_id"],
@@ -169,6 +178,26 @@ def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress =
         kind="materialize",
         lessons=page["lessons"],
         overrides=page["overrides"],
+        warning=warning,
+    )
+
+
+def _limit_exposure(
+    store: Store, run_id: int, limit: float | None, progress: Progress
+) -> tuple[float, str | None]:
+    """The exposure scale of a run's overrides, and what to say of it."""
+    if limit is None:
+        return 1.0, None
+    actions, below, above = 0, 0.0, 0.0
+    for page in store.weigh_exposure(run_id, EXPOSURE_ACTIONS):
+        actions, below, above = (actions + page["actions"], below + page["below"], above + page["above"])
+        progress("limiting exposure", actions / EXPOSURE_ACTIONS)
+    scale = exposure_scale(actions, below, above, limit)
+    if scale == 1.0:
+        return scale, None
+    return scale, (
+        f"max_added_exposure: the multipliers of the newest {actions:,} entries and adds have a mean of "
+        f"{(below + above) / actions:.3f}, so what is above 1 is multiplied by {scale:.3f}."
     )
 
 
