@@ -205,6 +205,47 @@ grant all on public.learning_settings to service_role;
 create policy learning_settings_read on public.learning_settings
   for select to authenticated using ((select pm_strength.may_read()));
 
+-- What was in force at a time can be told for every time since, so that a decision can be replayed.
+create table pm_strength.settings_history (
+  id bigint generated always as identity primary key,
+  module text not null,
+  settings jsonb not null,
+  valid_from timestamptz not null default clock_timestamp()
+);
+comment on table pm_strength.settings_history is 'What a module''s row of learning_settings held, from when on.';
+comment on column pm_strength.settings_history.module is 'The module.';
+comment on column pm_strength.settings_history.settings is 'The settings of its row; {} once the row is gone.';
+comment on column pm_strength.settings_history.valid_from is 'From when on.';
+create index settings_history_module on pm_strength.settings_history (module, valid_from);
+
+alter table pm_strength.settings_history enable row level security;
+revoke all on sequence pm_strength.settings_history_id_seq from anon, authenticated;
+revoke all on pm_strength.settings_history from anon, authenticated;
+grant select on pm_strength.settings_history to authenticated;
+grant all on pm_strength.settings_history to service_role;
+create policy settings_history_read on pm_strength.settings_history
+  for select to authenticated using ((select pm_strength.may_read()));
+
+-- SECURITY DEFINER: whoever may change settings need not be allowed to write their history.
+create function pm_strength.keep_settings() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if tg_op = 'UPDATE' and old.module <> new.module or tg_op = 'DELETE' then
+    insert into pm_strength.settings_history (module, settings) values (old.module, '{}');
+  end if;
+  if tg_op <> 'DELETE' then
+    insert into pm_strength.settings_history (module, settings) values (new.module, new.settings);
+  end if;
+  return null;
+end
+$$;
+comment on function pm_strength.keep_settings() is 'Writes each change of learning_settings to its history.';
+revoke execute on function pm_strength.keep_settings() from public, anon, authenticated, service_role;
+create trigger keep_settings after insert or update or delete on public.learning_settings
+for each row execute function pm_strength.keep_settings();
+
 insert into public.learning_settings (module) values ('pm');
 
 create function pm_strength.modules() returns text[]
@@ -234,21 +275,30 @@ comment on function pm_strength.assert_module(text) is 'Raises unless the module
 revoke execute on function pm_strength.assert_module(text) from public, anon, authenticated;
 grant execute on function pm_strength.assert_module(text) to service_role;
 
+-- All settings of a row: its own over the defaults. Where no strategy is set, it is the profile's.
+create function pm_strength.complete_settings(held jsonb) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select case
+    when held is null or pm_strength.settings_error(held) is not null then pm_strength.default_settings()
+    when held ->> 'profile' = 'guarded' then pm_strength.default_settings() || '{"strategy": "sum"}' || held
+    else pm_strength.default_settings() || held
+  end
+$$;
+comment on function pm_strength.complete_settings(jsonb) is
+  'All settings of a row of learning_settings; the defaults where it is null or invalid.';
+revoke execute on function pm_strength.complete_settings(jsonb) from public, anon;
+grant execute on function pm_strength.complete_settings(jsonb) to authenticated, service_role;
+
 -- A resolver uses the row's settings over the defaults. Where the row is invalid, it uses the defaults alone:
--- such a row can only have come past the check, as by a restore. Where no strategy is set, it is the profile's.
+-- such a row can only have come past the check, as by a restore.
 create function pm_strength.effective_settings(module text) returns jsonb
 language sql stable
 set search_path = ''
 as $$
-  select pm_strength.default_settings() || coalesce(
-    (
-      select case row.settings ->> 'profile' when 'guarded' then '{"strategy": "sum"}' else '{}' end::jsonb
-        || row.settings
-      from public.learning_settings row
-      where row.module = effective_settings.module
-        and pm_strength.settings_error(row.settings) is null
-    ),
-    '{}'
+  select pm_strength.complete_settings(
+    (select row.settings from public.learning_settings row where row.module = effective_settings.module)
   )
 $$;
 comment on function pm_strength.effective_settings(text) is

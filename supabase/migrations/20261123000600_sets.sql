@@ -16,6 +16,7 @@ create table pm_strength.sets (
   row_count bigint not null default 0,
   exposure_scale double precision not null default 1,
   staged_to bigint not null default 0,
+  pinned boolean not null default false,
   created_at timestamptz not null default clock_timestamp(),
   published_at timestamptz,
   replaced_at timestamptz,
@@ -46,11 +47,66 @@ comment on column pm_strength.sets.previous_set_id is
 comment on column pm_strength.sets.settings is 'The settings that its run went by.';
 comment on column pm_strength.sets.row_count is 'Active lessons, or overrides, that were staged.';
 comment on column pm_strength.sets.staged_to is 'Of overrides: the last lesson of the base set that was looked at.';
+comment on column pm_strength.sets.pinned is 'Whether it is live because of a rollback, and no run replaces it.';
 comment on column pm_strength.sets.created_at is 'When its run began.';
-comment on column pm_strength.sets.published_at is 'When it went live.';
+comment on column pm_strength.sets.published_at is 'When it last went live.';
 comment on column pm_strength.sets.replaced_at is 'When the next set went live.';
 comment on column pm_strength.sets.dropped_at is 'When it was dropped: from then on no reader gets it.';
 comment on column pm_strength.sets.emptied_at is 'When the last of its rows was removed.';
+
+-- A set can be live more than once, as a rollback makes one live again.
+create table pm_strength.live_times (
+  -- no foreign key: a time whose set is gone must not look like one without overrides
+  set_id bigint not null,
+  module text not null,
+  role text not null,
+  live_from timestamptz not null default clock_timestamp(),
+  live_to timestamptz,
+  pinned boolean not null default false,
+  primary key (set_id, live_from)
+);
+comment on table pm_strength.live_times is 'When each set of overrides was live.';
+comment on column pm_strength.live_times.set_id is 'The set.';
+comment on column pm_strength.live_times.module is 'Its module.';
+comment on column pm_strength.live_times.role is 'Its role.';
+comment on column pm_strength.live_times.live_from is 'From when on.';
+comment on column pm_strength.live_times.live_to is 'Until when; null while it is live.';
+comment on column pm_strength.live_times.pinned is 'Whether a rollback pinned it: then it does not become stale.';
+create index live_times_module on pm_strength.live_times (module, role, live_from);
+create unique index live_times_now on pm_strength.live_times (module, role) where live_to is null;
+
+alter table pm_strength.live_times enable row level security;
+revoke all on pm_strength.live_times from anon, authenticated;
+grant select on pm_strength.live_times to authenticated;
+grant all on pm_strength.live_times to service_role;
+create policy live_times_read on pm_strength.live_times
+  for select to authenticated using ((select pm_strength.may_read()));
+
+create function pm_strength.switch_live(target pm_strength.sets, pinned boolean) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  now constant timestamptz := clock_timestamp();
+begin
+  update pm_strength.sets s set state = 'kept', replaced_at = now
+  where s.module = target.module and s.kind = target.kind and s.role = target.role and s.state = 'live'
+    and s.id <> target.id;
+  update pm_strength.sets s
+  set state = 'live', published_at = now, replaced_at = null, pinned = switch_live.pinned
+  where s.id = target.id;
+  if target.kind = 'overrides' then
+    update pm_strength.live_times t set live_to = now
+    where t.module = target.module and t.role = target.role and t.live_to is null;
+    insert into pm_strength.live_times (set_id, module, role, live_from, pinned)
+    values (target.id, target.module, target.role, now, switch_live.pinned);
+  end if;
+end
+$$;
+comment on function pm_strength.switch_live(pm_strength.sets, boolean) is
+  'Makes a set the live one of its module, kind and role, from now on.';
+revoke execute on function pm_strength.switch_live(pm_strength.sets, boolean) from public, anon, authenticated;
+grant execute on function pm_strength.switch_live(pm_strength.sets, boolean) to service_role;
 
 -- A reader finds the live set here. Publishing changes two rows in one transaction, whatever the number of
 -- lessons or overrides: a snapshot holds the old set or the new one, never parts of both.
@@ -172,6 +228,9 @@ begin
   if new.set_id is null then
     insert into pm_strength.sets (module, kind, state) values (new.module, tg_argv[0], 'live')
     on conflict (module, kind, role) where state = 'live' do nothing;
+    insert into pm_strength.live_times (set_id, module, role)
+    select s.id, s.module, s.role from pm_strength.live_set(new.module, tg_argv[0]) s where s.kind = 'overrides'
+    on conflict do nothing;
     new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
   end if;
   new.by_hand := true;

@@ -4,7 +4,10 @@ create function pm_strength.as_of(overrides_of pm_strength.sets) returns timesta
 language sql stable
 set search_path = ''
 as $$
-  select coalesce(overrides_of.published_at, (
+  -- a pinned set is confirmed as long as it is pinned; an hour at a time, so that readers need not load it anew
+  select coalesce(
+    case when overrides_of.pinned then greatest(overrides_of.published_at, date_trunc('hour', clock_timestamp())) end,
+    overrides_of.published_at, (
     select o.last_updated_at from pm_strength.overrides o
     where o.set_id = overrides_of.id and o.by_hand
     order by o.last_updated_at desc

@@ -26,6 +26,13 @@ begin
   perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(staged.module || staged.kind));
   live := pm_strength.live_set(staged.module, staged.kind);
 
+  if live.pinned then
+    perform public.pm_strength_fail_run(
+      run.id, format('set %s is pinned: `pm-strength overrides unpin` lets runs publish again', live.id), 'superseded'
+    );
+    return 'pinned';
+  end if;
+  -- after a rollback an older set is live: whatever was learned since is newer
   if live.run_id > run.id or live.mining_run_id > staged.mining_run_id then
     perform public.pm_strength_fail_run(run.id, format('run %s was published first', live.run_id), 'superseded');
     return 'superseded';
@@ -64,11 +71,10 @@ begin
     end if;
   end if;
 
-  update pm_strength.sets s set state = 'kept', replaced_at = clock_timestamp() where s.id = live.id;
   update pm_strength.sets s
-  set state = 'live', published_at = clock_timestamp(),
-    exposure_scale = coalesce((summary ->> 'exposure_scale')::double precision, 1)
+  set exposure_scale = coalesce((summary ->> 'exposure_scale')::double precision, 1)
   where s.id = staged.id;
+  perform pm_strength.switch_live(staged, false);
   update public.learning_runs r
   set status = 'succeeded', finished_at = clock_timestamp(),
     events = (summary ->> 'events')::bigint, trades = (summary ->> 'trades')::bigint,
@@ -84,8 +90,8 @@ comment on function public.pm_strength_publish_run(bigint, bigint, jsonb) is
 revoke execute on function public.pm_strength_publish_run(bigint, bigint, jsonb) from public, anon, authenticated;
 grant execute on function public.pm_strength_publish_run(bigint, bigint, jsonb) to service_role;
 
--- Drops what no reader asks for: what a run that ended has staged, and all but the newest of the sets that
--- were live before. A run that has not ended for a day has no worker any more. One that a call is busy with
+-- Drops what no reader asks for: what a run that ended has staged, and of the sets that were live before those
+-- that are over the limits of pm_retention. A run that has not ended for a day has no worker any more. One that a call is busy with
 -- is left for the next time.
 create function pm_strength.drop_sets() returns void
 language plpgsql
@@ -102,11 +108,28 @@ begin
     select s.id from pm_strength.sets s
     where (s.state = 'staging' and not exists (
       select from public.learning_runs r where r.id = s.run_id and r.status = 'running'
-    )) or (s.state = 'kept' and exists (
-      select from pm_strength.sets n
-      where n.module = s.module and n.kind = s.kind and n.state = 'kept'
-        and (n.replaced_at, n.id) > (s.replaced_at, s.id)
     ))
+    for update of s skip locked
+  ) old
+  where d.id = old.id;
+
+  update pm_strength.sets d
+  set state = 'dropped', dropped_at = clock_timestamp()
+  from (
+    select s.id from pm_strength.sets s
+    join (
+      select k.id,
+        row_number() over replaced as place,
+        sum(k.row_count) over (replaced rows between unbounded preceding and current row) as rows_so_far
+      from pm_strength.sets k
+      where k.state = 'kept'
+      window replaced as (partition by k.module, k.kind, k.role order by k.replaced_at desc, k.id desc)
+    ) kept using (id)
+    join pm_strength.keep_sets() limits on limits.kind = s.kind
+    -- the newest is kept whatever the limits: a reader may be in the middle of it
+    where s.state = 'kept' and kept.place > 1 and (
+      kept.place > limits.keep_sets or kept.rows_so_far > limits.keep_rows or s.replaced_at < limits.kept_since
+    )
     for update of s skip locked
   ) old
   where d.id = old.id;

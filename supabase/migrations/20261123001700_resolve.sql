@@ -8,7 +8,7 @@
 -- whatever the statistics say.
 create function pm_strength.resolve_one(
   live pm_strength.sets, settings jsonb, pattern_key text, action_category text, scope jsonb,
-  match_limit integer
+  match_limit integer, at timestamptz
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
@@ -116,7 +116,7 @@ begin
 
   reason := case
     when coalesce(pattern_key, '') = '' or coalesce(action_category, '') = '' or too_large then 'bad_input'
-    when as_of < clock_timestamp()
+    when as_of < at
       - (settings ->> 'stale_after_hours')::double precision * interval '1 hour' then 'stale'
     when found.count = 0 then 'no_match'
     when found.weight = 0 then 'zero_weight'
@@ -154,11 +154,11 @@ begin
   );
 end
 $$;
-comment on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer) is
-  'The multiplier for one request against a set, with its reason and its heaviest matches.';
-revoke execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer)
+comment on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer, timestamptz) is
+  'The multiplier for one request against a set, asked at a time, with its reason and its heaviest matches.';
+revoke execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer, timestamptz)
   from public, anon;
-grant execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer)
+grant execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer, timestamptz)
   to authenticated, service_role;
 
 create function public.resolve_pm_strength(
@@ -177,7 +177,7 @@ begin
   settings := pm_strength.effective_settings(module);
   return pm_strength.resolve_one(
     live, settings || jsonb_build_object('strategy', pm_strength.strategy_of(settings, live.profile)), pattern_key,
-    action_category, scope, match_limit
+    action_category, scope, match_limit, clock_timestamp()
   );
 end
 $$;
@@ -239,7 +239,7 @@ begin
     end if;
     answers := answers || pm_strength.resolve_one(
       live, settings || jsonb_build_object('strategy', strategy), asked.pattern_key, asked.action_category,
-      asked.scope, match_limit
+      asked.scope, match_limit, clock_timestamp()
     );
     exit when clock_timestamp() > ends_at;
   end loop;
@@ -284,7 +284,7 @@ begin
     limit least(page_size, 500)
   loop
     multiplier := (pm_strength.resolve_one(
-      target, by_profile, event.pattern_key, event.action_category, event.scope, 0
+      target, by_profile, event.pattern_key, event.action_category, event.scope, 0, clock_timestamp()
     ) ->> 'multiplier')::double precision;
     actions := actions + 1;
     below := below + least(multiplier, 1);

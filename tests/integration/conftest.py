@@ -57,9 +57,11 @@ def empty(db: Database) -> None:
     db.execute(
         """
         truncate public.ad_strands, public.pattern_trade_events, pm_strength.lessons, pm_strength.overrides,
-          pm_strength.sets, public.pm_dead_letters restart identity;
+          pm_strength.sets, pm_strength.live_times, pm_strength.settings_history, public.pm_dead_letters
+          restart identity;
         delete from public.learning_runs;
         delete from public.learning_settings where module <> 'pm';
+        insert into public.learning_settings (module) values ('pm') on conflict do nothing;
         update public.learning_settings set settings = '{}';
         update pm_strength.schedule set last_slot = pm_strength.slot(every, past, now());
         """

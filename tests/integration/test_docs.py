@@ -44,6 +44,7 @@ NOT_RUN = {
     "pm-strength up ": "test_stack and test_cli start and stop stacks; here one is up",
     "pm-strength down --purge\n": "it would take the project from the other pages",
     "export SUPABASE_URL=$API_URL": "test_examples runs it; here it would change what the other pages show",
+    "pm-strength overrides rollback 12": "which sets there are differs; test_versions goes back to one",
     "supabase start": "needs Docker",
     "supabase link": "needs a hosted project; test_supabase_cli pushes to a database",
     "supabase functions deploy": "needs a hosted project",

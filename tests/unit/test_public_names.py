@@ -13,6 +13,7 @@ def test_the_public_names() -> None:
         "Resolution",
         "StrengthClient",
         "apply_strength",
+        "book_at",
         "evaluate",
         "generate_canonical_pattern_key",
         "materialize_overrides",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .client.history import book_at
 from .client.strength import StrengthClient
 from .errors import PmStrengthError
 from .patterns import generate_canonical_pattern_key
@@ -30,6 +31,7 @@ __all__ = [
     "Resolution",
     "StrengthClient",
     "apply_strength",
+    "book_at",
     "evaluate",
     "generate_canonical_pattern_key",
     "materialize_overrides",

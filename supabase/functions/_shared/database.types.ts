@@ -82,14 +82,14 @@ isOneToOne: false
                   ]
                 },"pm_retention": {
                   Row: {
-                    "keep_days": number,"what": string
+                    "keep_days": number,"keep_rows": number | null,"keep_sets": number | null,"what": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "keep_days": number,"what": string
+                    "keep_days": number,"keep_rows"?: number | null,"keep_sets"?: number | null,"what": string
                   }
                   Update: {
-                    "keep_days"?: number,"what"?: string
+                    "keep_days"?: number,"keep_rows"?: number | null,"keep_sets"?: number | null,"what"?: string
                   }
                   Relationships: [
                     
@@ -110,6 +110,32 @@ isOneToOne: false
                          }
                         Relationships: [
                     
+                  ]
+                },"pm_override_sets": {
+                  Row: {
+                    "created_at": string,"dropped_at": string | null,"exposure_scale": number,"id": number,"mining_run_id": number | null,"module": string,"pinned": boolean,"profile": string,"published_at": string | null,"replaced_at": string | null,"role": string,"row_count": number,"run_id": number | null,"settings": NonNullable<Json>,"state": string
+                  }
+                  ComputedFields: never
+                  Insert: {
+                           "created_at"?: string | null,"dropped_at"?: string | null,"exposure_scale"?: number | null,"id"?: number | null,"mining_run_id"?: number | null,"module"?: string | null,"pinned"?: boolean | null,"profile"?: string | null,"published_at"?: string | null,"replaced_at"?: string | null,"role"?: string | null,"row_count"?: number | null,"run_id"?: number | null,"settings"?: Json | null,"state"?: string | null
+                         }
+                        Update: {
+                           "created_at"?: string | null,"dropped_at"?: string | null,"exposure_scale"?: number | null,"id"?: number | null,"mining_run_id"?: number | null,"module"?: string | null,"pinned"?: boolean | null,"profile"?: string | null,"published_at"?: string | null,"replaced_at"?: string | null,"role"?: string | null,"row_count"?: number | null,"run_id"?: number | null,"settings"?: Json | null,"state"?: string | null
+                         }
+                        Relationships: [
+                    {
+      foreignKeyName: "sets_mining_run_id_fkey"
+      columns: ["mining_run_id"]
+isOneToOne: false
+      referencedRelation: "learning_runs"
+      referencedColumns: ["id"]
+    },{
+      foreignKeyName: "sets_run_id_fkey"
+      columns: ["run_id"]
+isOneToOne: false
+      referencedRelation: "learning_runs"
+      referencedColumns: ["id"]
+    }
                   ]
                 },"pm_overrides": {
                   Row: {
@@ -188,8 +214,14 @@ isOneToOne: false
 "pm_strength_requeue":
 { Args: { "letter_ids"?: (number)[] }; Returns: number
                            },
+"pm_strength_rollback":
+{ Args: { "set_id": number }; Returns: Json
+                           },
 "pm_strength_set_aside":
 { Args: { "after_id": string,"kind": string }; Returns: string
+                           },
+"pm_strength_set_at":
+{ Args: { "at": string,"module"?: string,"role"?: string }; Returns: Json
                            },
 "pm_strength_stage_leaving":
 { Args: { "after_id": number,"page_size": number,"run_id": number }; Returns: number
@@ -206,6 +238,9 @@ isOneToOne: false
 "pm_strength_sweep":
 { Args: { "after_id": string,"kind": string,"page_size": number }; Returns: Json
                            },
+"pm_strength_unpin":
+{ Args: { "module": string }; Returns: number
+                           },
 "pm_strength_weigh_exposure":
 { Args: { "before_id": number,"page_size": number,"run_id": number }; Returns: Json
                            },
@@ -214,6 +249,9 @@ isOneToOne: false
                            },
 "resolve_pm_strength":
 { Args: { "action_category": string,"match_limit"?: number,"module"?: string,"pattern_key": string,"scope"?: Json }; Returns: Json
+                           },
+"resolve_pm_strength_at":
+{ Args: { "action_category": string,"at": string,"match_limit"?: number,"module"?: string,"pattern_key": string,"role"?: string,"scope"?: Json }; Returns: Json
                            },
 "resolve_pm_strength_batch":
 { Args: { "budget_ms"?: number,"match_limit"?: number,"requests": Json }; Returns: Json

@@ -32,14 +32,17 @@ select set_eq(
   $$ select p.proname::text from pg_proc p
      where p.pronamespace = 'public'::regnamespace and p.proname ~ 'pm_strength'
        and has_function_privilege('authenticated', p.oid, 'execute') $$,
-  array['resolve_pm_strength', 'resolve_pm_strength_batch', 'pm_strength_read_overrides'],
+  array[
+    'resolve_pm_strength', 'resolve_pm_strength_at', 'resolve_pm_strength_batch', 'pm_strength_read_overrides',
+    'pm_strength_set_at'
+  ],
   'a user may resolve and read the book, with the claim'
 );
 select set_eq(
   $$ select c.relname::text from pg_class c
      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v')
        and has_table_privilege('authenticated', c.oid, 'select') $$,
-  array['pm_overrides', 'learning_lessons', 'learning_runs', 'learning_settings'],
+  array['pm_overrides', 'pm_override_sets', 'learning_lessons', 'learning_runs', 'learning_settings'],
   'and select these, with the claim'
 );
 select is_empty(
@@ -71,10 +74,13 @@ create function pg_temp.seen() returns setof text language sql as $$
     ('pm_overrides', (select count(*) from public.pm_overrides)),
     ('lessons', (select count(*) from pm_strength.lessons)),
     ('overrides', (select count(*) from pm_strength.overrides)),
-    ('sets', (select count(*) from pm_strength.sets))
+    ('sets', (select count(*) from pm_strength.sets)),
+    ('pm_override_sets', (select count(*) from public.pm_override_sets)),
+    ('live_times', (select count(*) from pm_strength.live_times)),
+    ('settings_history', (select count(*) from pm_strength.settings_history))
   ) v (name, rows) where v.rows > 0
 $$;
-select is((select count(*) from pg_temp.seen()), 7::bigint, 'there is something to see everywhere');
+select is((select count(*) from pg_temp.seen()), 10::bigint, 'there is something to see everywhere');
 
 set local role authenticated;
 select is_empty('select pg_temp.seen()', 'a plain user sees nothing of it');
@@ -91,7 +97,7 @@ select is_empty('select pg_temp.seen()', 'another claim neither');
 set local request.jwt.claims = '';
 select is_empty('select pg_temp.seen()', 'nor no claims at all');
 set local request.jwt.claims = '{"app_metadata": {"pm_strength": "read"}}';
-select is((select count(*) from pg_temp.seen()), 7::bigint, 'a reader sees it');
+select is((select count(*) from pg_temp.seen()), 10::bigint, 'a reader sees it');
 select is(
   public.resolve_pm_strength('p', 'entry', '{"only": "here"}') ->> 'reason', 'matched', 'and resolves'
 );

@@ -11,7 +11,9 @@ insert into decided (object, authenticated, service_role) values
   ('pgmq.q_pm_strength_trades', '', ''),
   ('pm_strength.lessons', 'select', 'all'),
   ('pm_strength.overrides', 'select', 'all'),
+  ('pm_strength.live_times', 'select', 'all'),
   ('pm_strength.schedule', '', 'all'),
+  ('pm_strength.settings_history', 'select', 'all'),
   ('pm_strength.sets', 'select', 'all'),
   ('pm_strength.strands', '', ''),
   ('public.ad_strands', '', 'all'),
@@ -20,6 +22,7 @@ insert into decided (object, authenticated, service_role) values
   ('public.learning_settings', 'select', 'all'),
   ('public.pattern_trade_events', '', 'all'),
   ('public.pm_dead_letters', '', 'all'),
+  ('public.pm_override_sets', 'select', 'select'),
   ('public.pm_overrides', 'select', 'all'),
   ('public.pm_retention', '', 'all');
 
@@ -83,17 +86,20 @@ select name, false, true from unnest(array[
   'public.pm_strength_set_aside', 'public.pm_strength_weigh_trade',
   'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
   'public.pm_strength_stage_leaving', 'public.pm_strength_stage_retired', 'public.pm_strength_sweep',
-  'public.pm_strength_weigh_exposure', 'pm_strength.limiting_set'
+  'public.pm_strength_weigh_exposure', 'pm_strength.limiting_set', 'pm_strength.switch_live', 'pm_strength.keep_sets',
+  'public.pm_strength_rollback', 'public.pm_strength_unpin'
 ]) name
 union all
 -- called by the trigger and by functions that run as their owner
 select name, false, false from unnest(array[
   'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action',
-  'pm_strength.needed', 'pm_strength.place_by_hand', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
+  'pm_strength.keep_settings', 'pm_strength.needed', 'pm_strength.place_by_hand', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
 ]) name
 union all
 select name, true, true from unnest(array[
   'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings', 'pm_strength.strategy_of',
+  'pm_strength.complete_settings', 'pm_strength.settings_at', 'pm_strength.set_at', 'public.pm_strength_set_at',
+  'public.resolve_pm_strength_at',
   'pm_strength.as_of', 'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
   'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits',
   'public.pm_strength_read_overrides', 'public.resolve_pm_strength', 'public.resolve_pm_strength_batch'

@@ -22,9 +22,9 @@ from ..runtime.resolution import Resolution
 from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
 from ..service import runs as learning
 from ..service.worker import Worker
-from .output import Steps, out, print_table, progress_bars, scope_text, spinner
+from .output import Steps, out, print_table, progress_bars, scope_text, short_pattern, spinner
 from .resolve import print_resolution
-from .show import OVERRIDE_HEADINGS, override_cells, short_pattern
+from .show import OVERRIDE_HEADINGS, override_cells
 from .target import open_stack
 
 if TYPE_CHECKING:

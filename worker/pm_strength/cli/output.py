@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,6 +105,11 @@ def scope_text(scope: Mapping[str, Any]) -> str:
     if not scope:
         return "(any)"
     return " ".join(f"{key}={_word(value)}" for key, value in sorted(scope.items()))
+
+
+def short_pattern(pattern_key: str) -> str:
+    """`uptrend.S1.buy_flag` of a canonical key; any other key unchanged."""
+    return re.sub(r"^module=[^|]*\|pattern_key=", "", pattern_key)
 
 
 def spinner(text: str) -> Status:

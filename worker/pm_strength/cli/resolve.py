@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +54,14 @@ def resolve(
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show all overrides that hold, not only {SHOWN_MATCHES}.")
     ] = False,
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            "--at",
+            help="What was answered at this time (UTC), by the overrides and the settings of then.",
+            formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"],
+        ),
+    ] = None,
     module: ModuleOption = DEFAULT_MODULE,
     output: FormatOption = Format.TABLE,
     directory: ProjectDirectory = None,
@@ -61,10 +71,11 @@ def resolve(
     key = storable(pattern_key, "--pattern-key")
     limit = None if show_all else SHOWN_MATCHES
     with open_store(directory, module) as store:
-        answer = store.resolve(key, category, context, limit, module)
+        ask = store.resolve if at is None else partial(store.resolve_at, at.replace(tzinfo=UTC).isoformat())
+        answer = ask(key, category, context, limit, module)
         if output is Format.TABLE and answer["strategy"] == "most_specific":
             # the answer holds the heaviest overrides, and the most specific one may be lighter
-            answer = store.resolve(key, category, context, None, module)
+            answer = ask(key, category, context, None, module)
     if size_frac is not None:
         resolution = Resolution(
             answer["multiplier"], answer["reason"], run_id=answer["run_id"], strategy=answer["strategy"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,6 +15,7 @@ from ..json_values import Row
 from ..patterns import CATEGORIES
 from ..runtime.sizing import SIZED_CATEGORIES
 from ..settings import DEFAULT_MODULE
+from . import versions
 from .arguments import ModuleOption, parse_action, parse_scope, storable
 from .output import (
     Justify,
@@ -27,6 +27,7 @@ from .output import (
     print_json,
     print_table,
     scope_text,
+    short_pattern,
 )
 from .target import ProjectDirectory, open_store
 
@@ -95,7 +96,9 @@ class _Kind:
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command()(lessons)
-    app.command()(overrides)
+    group = typer.Typer(invoke_without_command=True, callback=overrides)
+    versions.register(group)
+    app.add_typer(group, name="overrides")
 
 
 def lessons(
@@ -125,6 +128,7 @@ def lessons(
 
 
 def overrides(
+    context: typer.Context,
     pattern_key: PatternKeyOption = None,
     action: ActionOption = None,
     scope: ScopeOption = None,
@@ -138,6 +142,8 @@ def overrides(
     Those of entries and adds come first, because only these are sized; then the multiplier farthest
     from 1 first.
     """
+    if context.invoked_subcommand is not None:
+        return
     filters = _filters(module, pattern_key, action, scope)
     with open_store(directory, module) as store:
         _show(OVERRIDES, store.overrides, store.strongest_overrides, filters, limit, output)
@@ -153,11 +159,6 @@ def override_cells(row: Row) -> tuple[str, ...]:
         short_pattern(row["pattern_key"]),
         scope_text(row["scope_subset"]),
     )
-
-
-def short_pattern(pattern_key: str) -> str:
-    """`uptrend.S1.buy_flag` of a canonical key; any other key unchanged."""
-    return re.sub(r"^module=[^|]*\|pattern_key=", "", pattern_key)
 
 
 def _lesson_cells(row: Row) -> tuple[str, ...]:

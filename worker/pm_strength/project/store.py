@@ -360,6 +360,56 @@ class Store:
             yield from rows
             after = rows[-1]["id"]
 
+    def set_at(self, at: str, module: str = DEFAULT_MODULE) -> Row:
+        """The set that was live at a time: {set_id, run_id, as_of, profile, exposure_scale, settings}."""
+        found: Row = self._api.rpc("pm_strength_set_at", at=at, module=module)
+        return found
+
+    def resolve_at(
+        self,
+        at: str,
+        pattern_key: str,
+        action_category: str,
+        scope: Mapping[str, Any],
+        match_limit: int | None = 20,
+        module: str = DEFAULT_MODULE,
+    ) -> Row:
+        """What `resolve` answered at a time, and the set that it was: {..., set_id}."""
+        resolution: Row = self._api.rpc(
+            "resolve_pm_strength_at",
+            at=at,
+            pattern_key=pattern_key,
+            action_category=action_category,
+            scope=dict(scope),
+            match_limit=match_limit,
+            module=module,
+        )
+        return resolution
+
+    def override_sets(self, limit: int, module: str) -> list[Row]:
+        """The newest versions of a module's overrides, those that went live last first."""
+        rows: list[Row] = self._api.table(
+            lambda client: (
+                client.table("pm_override_sets")
+                .select("*")
+                .eq("module", module)
+                .order("published_at", desc=True)
+                .order("id", desc=True)
+                .limit(limit)
+            )
+        )
+        return rows
+
+    def rollback(self, set_id: int) -> Row:
+        """Make a kept set of overrides live again, and pin it: {set_id, module}."""
+        done: Row = self._api.rpc("pm_strength_rollback", set_id=set_id)
+        return done
+
+    def unpin(self, module: str) -> int | None:
+        """Let runs publish overrides again; the set that was pinned, or None."""
+        set_id: int | None = self._api.rpc("pm_strength_unpin", module=module)
+        return set_id
+
     def resolve(
         self,
         pattern_key: str,

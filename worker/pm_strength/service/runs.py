@@ -213,6 +213,11 @@ def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
 
 def _publish(store: Store, run_id: int, active: int | None = None, summary: Row | None = None) -> None:
     answer = store.publish_run(run_id, active, summary)
+    if answer == "pinned":
+        raise SupersededRunError(
+            f"Run {run_id} was not published: the overrides are pinned by a rollback. "
+            "`pm-strength overrides unpin` lets runs publish again."
+        )
     if answer != "published":
         raise SupersededRunError(f"Run {run_id} was not published: {answer} by a run that went live first.")
 
