@@ -22,6 +22,8 @@ CALLS = {
     "resolve_pm_strength": {"pattern_key": "p", "action_category": "entry", "scope": {}},
     "resolve_pm_strength_batch": {"requests": [], "match_limit": 0},
     "pm_strength_read_overrides": {"set_id": None, "after_id": 0, "page_size": 0},
+    "resolve_pm_strength_at": {"at": "2020-01-01Z", "pattern_key": "p", "action_category": "entry"},
+    "pm_strength_set_at": {"at": "2020-01-01Z"},
 }
 
 

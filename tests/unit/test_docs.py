@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,12 @@ def test_make_targets_that_are_named_exist(page: Path) -> None:
 def test_commands_and_options_that_are_named_exist(page: Path) -> None:
     for call in re.findall(r"\bpm-strength((?: +[\w.=-]+)+)", page.read_text()):
         command: Any = typer.main.get_command(app)
-        for word in call.split():
+        for before, word in pairwise(["", *call.split()]):
             if word.startswith("-"):
                 names = {name for option in command.params for name in option.opts} | {"--help", "-h"}
                 assert word in names, call
-            elif hasattr(command, "commands"):
+            # after an option there may be its value
+            elif hasattr(command, "commands") and not before.startswith("-"):
                 assert word in command.commands, call
                 command = command.commands[word]
 
