@@ -4,6 +4,7 @@ create table public.learning_runs (
   id bigint generated always as identity primary key,
   module text not null default 'pm',
   kind text not null,
+  role text not null default 'live',
   status text not null default 'running',
   started_at timestamptz not null default clock_timestamp(),
   finished_at timestamptz,
@@ -19,6 +20,7 @@ create table public.learning_runs (
   request_id uuid not null default gen_random_uuid(),
   constraint learning_runs_request unique (request_id),
   constraint learning_runs_kind check (kind in ('mine', 'materialize')),
+  constraint learning_runs_role check (role in ('live', 'shadow')),
   constraint learning_runs_status check (status in ('running', 'succeeded', 'failed', 'superseded')),
   constraint learning_runs_finished check ((status = 'running') = (finished_at is null))
 );
@@ -26,6 +28,7 @@ comment on table public.learning_runs is 'One row for each mining and each mater
 comment on column public.learning_runs.id is 'The run; a higher number was started later.';
 comment on column public.learning_runs.module is 'The module that was learned for.';
 comment on column public.learning_runs.kind is 'mine (events to lessons) or materialize (lessons to overrides).';
+comment on column public.learning_runs.role is 'live, or shadow (of the profile that is resolved beside the live one).';
 comment on column public.learning_runs.status is
   'running, succeeded, failed (see error) or superseded (a newer run was live first).';
 comment on column public.learning_runs.started_at is 'When the run began.';

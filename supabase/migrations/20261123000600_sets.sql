@@ -122,23 +122,24 @@ grant all on pm_strength.sets to service_role;
 create policy sets_read on pm_strength.sets
   for select to authenticated using ((select pm_strength.may_read()));
 
-create function pm_strength.live_set(module text, kind text) returns pm_strength.sets
+create function pm_strength.live_set(module text, kind text, role text default 'live') returns pm_strength.sets
 language sql stable
 set search_path = ''
 as $$
   select s from pm_strength.sets s
-  where s.module = live_set.module and s.kind = live_set.kind and s.role = 'live' and s.state = 'live'
+  where s.module = live_set.module and s.kind = live_set.kind and s.role = live_set.role and s.state = 'live'
 $$;
-comment on function pm_strength.live_set(text, text) is
-  'The set of a module''s lessons or overrides that is live; null before the first.';
-revoke execute on function pm_strength.live_set(text, text) from public, anon;
-grant execute on function pm_strength.live_set(text, text) to authenticated, service_role;
+comment on function pm_strength.live_set(text, text, text) is
+  'The set of a module''s lessons or overrides that is live, or that is its shadow; null before the first.';
+revoke execute on function pm_strength.live_set(text, text, text) from public, anon;
+grant execute on function pm_strength.live_set(text, text, text) to authenticated, service_role;
 
 -- A mining run reads the events up to the horizon, the highest id of all committed events. Capture holds the
 -- advisory lock shared while it writes, so below the horizon no transaction is still open, and no trade is
 -- read by half.
-create function public.pm_strength_begin_run(module text, kind text, settings jsonb, request_id uuid)
-returns jsonb
+create function public.pm_strength_begin_run(
+  module text, kind text, settings jsonb, request_id uuid, role text default 'live'
+) returns jsonb
 language plpgsql
 set search_path = ''
 as $$
@@ -153,14 +154,15 @@ begin
     select coalesce(max(e.id), 0) into horizon
     from public.pattern_trade_events e where e.module = pm_strength_begin_run.module;
   end if;
-  base := pm_strength.live_set(module, 'lessons');
+  base := pm_strength.live_set(module, 'lessons', role);
   if pm_strength_begin_run.kind = 'materialize' and base.run_id is null then
     return null;
   end if;
 
-  insert into public.learning_runs (module, kind, settings, request_id, source_run_id)
+  insert into public.learning_runs (module, kind, role, settings, request_id, source_run_id)
   values (
-    pm_strength_begin_run.module, pm_strength_begin_run.kind, pm_strength_begin_run.settings,
+    pm_strength_begin_run.module, pm_strength_begin_run.kind, pm_strength_begin_run.role,
+    pm_strength_begin_run.settings,
     pm_strength_begin_run.request_id,
     case when pm_strength_begin_run.kind = 'materialize' then base.run_id end
   )
@@ -168,11 +170,12 @@ begin
   returning id into run_id;
   -- asked for again, a run keeps the lessons that it began with, whatever went live in between
   insert into pm_strength.sets (
-    module, kind, profile, run_id, mining_run_id, base_set_id, previous_set_id, settings
+    module, kind, role, profile, run_id, mining_run_id, base_set_id, previous_set_id, settings
   )
   values (
     pm_strength_begin_run.module,
     case pm_strength_begin_run.kind when 'mine' then 'lessons' else 'overrides' end,
+    pm_strength_begin_run.role,
     -- overrides are of the profile that their lessons were mined by, whatever the settings say meanwhile
     coalesce(
       case pm_strength_begin_run.kind when 'materialize' then base.profile end,
@@ -181,17 +184,17 @@ begin
     run_id,
     case pm_strength_begin_run.kind when 'mine' then run_id else base.run_id end,
     base.id,
-    case pm_strength_begin_run.kind when 'materialize' then (pm_strength.live_set(module, 'overrides')).id end,
+    case pm_strength_begin_run.kind when 'materialize' then (pm_strength.live_set(module, 'overrides', role)).id end,
     pm_strength_begin_run.settings
   )
   on conflict on constraint sets_run do nothing;
   return jsonb_build_object('run_id', run_id, 'horizon', horizon);
 end
 $$;
-comment on function public.pm_strength_begin_run(text, text, jsonb, uuid) is
+comment on function public.pm_strength_begin_run(text, text, jsonb, uuid, text) is
   'Starts a mine or materialize run of a module: {run_id, horizon}; null if there is no mining run to materialize.';
-revoke execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) from public, anon, authenticated;
-grant execute on function public.pm_strength_begin_run(text, text, jsonb, uuid) to service_role;
+revoke execute on function public.pm_strength_begin_run(text, text, jsonb, uuid, text) from public, anon, authenticated;
+grant execute on function public.pm_strength_begin_run(text, text, jsonb, uuid, text) to service_role;
 
 -- Nothing may be staged for a run that has ended: its set may be live. The lock makes two calls for the same
 -- run wait for each other, as they come after a lost answer.

@@ -33,6 +33,7 @@ set enable_sort = off
 as $$
 declare
   wanted pm_strength.sets;
+  settings constant jsonb := pm_strength.effective_settings(module);
 begin
   perform pm_strength.require_reader();
   wanted := pm_strength.live_set(module, 'overrides');
@@ -53,7 +54,10 @@ begin
     'exposure_scale', coalesce(wanted.exposure_scale, 1),
     'as_of', pm_strength.as_of(wanted),
     'now', clock_timestamp(),
-    'settings', pm_strength.effective_settings(module),
+    'settings', settings,
+    -- where a profile is to be resolved beside the live one
+    'shadow_set_id', case
+      when settings ->> 'shadow_profile' is not null then (pm_strength.live_set(module, 'overrides', 'shadow')).id end,
     'overrides', (
       -- what an override of the source's profile lacks takes no room: a book may have 100,000
       select coalesce(jsonb_agg(

@@ -23,8 +23,8 @@ begin
     return 'superseded';
   end if;
   staged := pm_strength.staging_set(run_id);
-  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(staged.module || staged.kind));
-  live := pm_strength.live_set(staged.module, staged.kind);
+  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(staged.module || staged.kind || staged.role));
+  live := pm_strength.live_set(staged.module, staged.kind, staged.role);
 
   if live.pinned then
     perform public.pm_strength_fail_run(

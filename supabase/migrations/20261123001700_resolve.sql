@@ -161,32 +161,90 @@ revoke execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text
 grant execute on function pm_strength.resolve_one(pm_strength.sets, jsonb, text, text, jsonb, integer, timestamptz)
   to authenticated, service_role;
 
-create function public.resolve_pm_strength(
-  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20,
-  module text default 'pm'
+-- Which trades are sized by the shadow: the first 32 bits of the SHA-256 of the trade's id, as a share of all.
+-- Python does the same (`runtime/canary.py`).
+create function pm_strength.in_canary(trade_id text, share double precision) returns boolean
+language sql immutable
+set search_path = ''
+as $$
+  select coalesce(
+    ('x' || encode(substr(sha256(convert_to(lower(trade_id), 'UTF8')), 1, 4), 'hex'))::bit(32)::bigint
+      < share * 4294967296, false
+  )
+$$;
+comment on function pm_strength.in_canary(text, double precision) is
+  'Whether a trade is one of the share that is sized by the shadow profile.';
+revoke execute on function pm_strength.in_canary(text, double precision) from public, anon;
+grant execute on function pm_strength.in_canary(text, double precision) to authenticated, service_role;
+
+-- The answer of the live set (by the strategy asked for; '' is an unknown one); where there is a shadow, that of the shadow for the trades of the canary, and the
+-- other's beside it.
+create function pm_strength.resolve_roles(
+  module text, settings jsonb, pattern_key text, action_category text, scope jsonb, match_limit integer,
+  strategy text, trade_id text
 ) returns jsonb
 language plpgsql stable
 set search_path = ''
 as $$
 declare
-  live pm_strength.sets;
-  settings jsonb;
+  live constant pm_strength.sets := pm_strength.live_set(module, 'overrides');
+  shadow pm_strength.sets;
+  at constant timestamptz := clock_timestamp();
+  by_live jsonb;
+  by_shadow jsonb;
+begin
+  by_live := pm_strength.resolve_one(
+    live, settings || jsonb_build_object(
+      'strategy', nullif(coalesce(strategy, pm_strength.strategy_of(settings, live.profile)), '')
+    ),
+    pattern_key, action_category, scope, match_limit, at
+  );
+  if settings ->> 'shadow_profile' is null then
+    return by_live;
+  end if;
+  shadow := pm_strength.live_set(module, 'overrides', 'shadow');
+  if shadow.id is null then
+    return by_live;
+  end if;
+  by_shadow := pm_strength.resolve_one(
+    shadow,
+    settings || jsonb_build_object(
+      'strategy', nullif(coalesce(strategy, pm_strength.strategy_of(settings, shadow.profile)), '')
+    ),
+    pattern_key, action_category, scope, match_limit, at
+  );
+  if pm_strength.in_canary(trade_id, (settings ->> 'canary_share')::double precision) then
+    return by_shadow || jsonb_build_object('role', 'shadow', 'beside', by_live - 'matches' || '{"role": "live"}');
+  end if;
+  return by_live || jsonb_build_object('role', 'live', 'beside', by_shadow - 'matches' || '{"role": "shadow"}');
+end
+$$;
+comment on function pm_strength.resolve_roles(text, jsonb, text, text, jsonb, integer, text, text) is
+  'The multiplier for one request, and beside it that of the other role where a shadow profile is set.';
+revoke execute on function pm_strength.resolve_roles(text, jsonb, text, text, jsonb, integer, text, text) from public, anon;
+grant execute on function pm_strength.resolve_roles(text, jsonb, text, text, jsonb, integer, text, text)
+  to authenticated, service_role;
+
+create function public.resolve_pm_strength(
+  pattern_key text, action_category text, scope jsonb default '{}', match_limit integer default 20,
+  module text default 'pm', trade_id text default null
+) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
 begin
   perform pm_strength.require_reader();
-  live := pm_strength.live_set(module, 'overrides');
-  settings := pm_strength.effective_settings(module);
-  return pm_strength.resolve_one(
-    live, settings || jsonb_build_object('strategy', pm_strength.strategy_of(settings, live.profile)), pattern_key,
-    action_category, scope, match_limit, clock_timestamp()
+  return pm_strength.resolve_roles(
+    module, pm_strength.effective_settings(module), pattern_key, action_category, scope, match_limit, null, trade_id
   );
 end
 $$;
-comment on function public.resolve_pm_strength(text, text, jsonb, integer, text) is
-  'The multiplier for an action in a scope, with the reason and the match_limit heaviest matches (null: all).';
-revoke execute on function public.resolve_pm_strength(text, text, jsonb, integer, text) from public, anon;
-grant execute on function public.resolve_pm_strength(text, text, jsonb, integer, text) to authenticated, service_role;
+comment on function public.resolve_pm_strength(text, text, jsonb, integer, text, text) is
+  'The multiplier for an action in a scope, with the reason and the match_limit heaviest matches (null: all). The trade_id decides whether the shadow profile sizes it, where there is one.';
+revoke execute on function public.resolve_pm_strength(text, text, jsonb, integer, text, text) from public, anon;
+grant execute on function public.resolve_pm_strength(text, text, jsonb, integer, text, text) to authenticated, service_role;
 
--- A request of a batch may name its own module and strategy, as the sizing function lets a bot do. A caller
+-- A request of a batch may name its own module, strategy and trade, as the sizing function lets a bot do. A caller
 -- may set the time after which a batch ends early, and then ask again for the rest: 1,000 requests against a
 -- hundred thousand overrides would be cut at 8 s, and none of them answered.
 create function public.resolve_pm_strength_batch(
@@ -197,7 +255,6 @@ set search_path = ''
 as $$
 declare
   ends_at constant timestamptz := clock_timestamp() + budget_ms * interval '1 millisecond';
-  live pm_strength.sets;
   settings jsonb;
   asked record;
   module text;
@@ -207,7 +264,7 @@ begin
   perform pm_strength.require_reader();
   if jsonb_typeof(requests) is distinct from 'array' then
     raise invalid_parameter_value using
-      message = 'requests: expected an array of {pattern_key, action_category, scope, strategy?, module?}';
+      message = 'requests: expected an array of {pattern_key, action_category, scope, strategy?, module?, trade_id?}';
   end if;
   if jsonb_array_length(requests) > 1000 then
     raise invalid_parameter_value using
@@ -221,25 +278,25 @@ begin
         as action_category,
       r.value -> 'scope' as scope,
       nullif(r.value -> 'strategy', 'null') as strategy,
-      coalesce(nullif(r.value -> 'module', 'null'), '"pm"') as module
+      coalesce(nullif(r.value -> 'module', 'null'), '"pm"') as module,
+      case when jsonb_typeof(r.value -> 'trade_id') = 'string' then r.value ->> 'trade_id' end as trade_id
     from jsonb_array_elements(requests) with ordinality r (value, place)
     order by r.place
   loop
     if module is null or asked.module #>> '{}' is distinct from module then
       module := asked.module #>> '{}';
-      live := pm_strength.live_set(module, 'overrides');
       settings := pm_strength.effective_settings(module);
     end if;
-    strategy := coalesce(asked.strategy, to_jsonb(pm_strength.strategy_of(settings, live.profile)));
+    strategy := asked.strategy;
     if strategy not in ('"blend"', '"most_specific"', '"sum"') then
-      strategy := 'null';
+      strategy := '""';
       asked.pattern_key := null;
     elsif jsonb_typeof(asked.module) <> 'string' then
       asked.pattern_key := null;
     end if;
-    answers := answers || pm_strength.resolve_one(
-      live, settings || jsonb_build_object('strategy', strategy), asked.pattern_key, asked.action_category,
-      asked.scope, match_limit, clock_timestamp()
+    answers := answers || pm_strength.resolve_roles(
+      module, settings, asked.pattern_key, asked.action_category, asked.scope, match_limit, strategy #>> '{}',
+      asked.trade_id
     );
     exit when clock_timestamp() > ends_at;
   end loop;
@@ -247,7 +304,7 @@ begin
 end
 $$;
 comment on function public.resolve_pm_strength_batch(jsonb, integer, integer) is
-  'Answers up to 1000 requests {pattern_key, action_category, scope, strategy?, module?} in their order, from one snapshot. With budget_ms it stops after that time and answers the first ones alone.';
+  'Answers up to 1000 requests {pattern_key, action_category, scope, strategy?, module?, trade_id?} in their order, from one snapshot. With budget_ms it stops after that time and answers the first ones alone.';
 revoke execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) from public, anon;
 grant execute on function public.resolve_pm_strength_batch(jsonb, integer, integer) to authenticated, service_role;
 

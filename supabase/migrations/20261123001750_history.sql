@@ -144,7 +144,7 @@ begin
       message = format('set_id: expected a set of overrides that is kept or live, got %s', set_id),
       hint = '`pm-strength overrides history` shows them.';
   end if;
-  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(target.module || target.kind));
+  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(target.module || target.kind || target.role));
   -- as it is after a wait for the lock
   select s.* into target from pm_strength.sets s where s.id = target.id;
   if not (target.state = 'live' and target.pinned) then
@@ -166,7 +166,7 @@ declare
   live pm_strength.sets;
 begin
   perform pm_strength.assert_module(module);
-  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(module || 'overrides'));
+  perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(module || 'overrides' || 'live'));
   live := pm_strength.live_set(module, 'overrides');
   if live.pinned then
     perform pm_strength.switch_live(live, false);
@@ -179,3 +179,48 @@ comment on function public.pm_strength_unpin(text) is
   'Lets runs of a module publish overrides again; returns the set that was pinned, or null.';
 revoke execute on function public.pm_strength_unpin(text) from public, anon, authenticated;
 grant execute on function public.pm_strength_unpin(text) to service_role;
+
+-- What each role would have said of actions of the past, for the report that compares them. A time whose
+-- overrides are not kept any more gives null, and so does a role that had none.
+create function public.pm_strength_replay(requests jsonb, budget_ms integer default 5000) returns jsonb
+language plpgsql stable
+set search_path = ''
+as $$
+declare
+  ends_at constant timestamptz := clock_timestamp() + budget_ms * interval '1 millisecond';
+  asked record;
+  answers jsonb[] := array[]::jsonb[];
+  answer jsonb;
+  role text;
+  multiplier jsonb;
+begin
+  for asked in
+    select r.value, (r.value ->> 'at')::timestamptz as at, coalesce(r.value ->> 'module', 'pm') as module
+    from jsonb_array_elements(requests) with ordinality r (value, place)
+    order by r.place
+  loop
+    answer := '{}';
+    foreach role in array array['live', 'shadow'] loop
+      multiplier := null;
+      begin
+        if (pm_strength.set_at(asked.module, asked.at, role)).id is not null then
+          multiplier := public.resolve_pm_strength_at(
+            asked.at, asked.value ->> 'pattern_key', asked.value ->> 'action_category', asked.value -> 'scope', 0,
+            asked.module, role
+          ) -> 'multiplier';
+        end if;
+      exception when no_data_found then
+        null;
+      end;
+      answer := answer || jsonb_build_object(role, multiplier);
+    end loop;
+    answers := answers || answer;
+    exit when clock_timestamp() > ends_at;
+  end loop;
+  return to_jsonb(answers);
+end
+$$;
+comment on function public.pm_strength_replay(jsonb, integer) is
+  'What each role said at the times of requests {at, pattern_key, action_category, scope, module?}: [{live, shadow}], null where it is not known. Ends after budget_ms with the first answers.';
+revoke execute on function public.pm_strength_replay(jsonb, integer) from public, anon, authenticated;
+grant execute on function public.pm_strength_replay(jsonb, integer) to service_role;

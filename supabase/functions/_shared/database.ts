@@ -19,6 +19,8 @@ export type Resolution = {
   strategy: string | null;
   a_multiplier?: number | null;
   e_multiplier?: number | null;
+  role?: string;
+  beside?: { role: string; multiplier: number; reason: string };
 };
 export type ResolveRequest = {
   module: string;
@@ -26,6 +28,7 @@ export type ResolveRequest = {
   action_category: string;
   scope: Row;
   strategy: string | null;
+  trade_id: string | null;
 };
 
 // A project ends each call after 8 s, so no answer comes later.

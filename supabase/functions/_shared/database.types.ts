@@ -20,14 +20,14 @@ export type Database = {
                   ]
                 },"learning_runs": {
                   Row: {
-                    "baseline": number | null,"error": string | null,"events": number | null,"finished_at": string | null,"id": number,"kind": string,"lessons": number | null,"module": string,"overrides": number | null,"request_id": string,"settings": NonNullable<Json>,"source_run_id": number | null,"started_at": string,"status": string,"trades": number | null,"warning": string | null
+                    "baseline": number | null,"error": string | null,"events": number | null,"finished_at": string | null,"id": number,"kind": string,"lessons": number | null,"module": string,"overrides": number | null,"request_id": string,"role": string,"settings": NonNullable<Json>,"source_run_id": number | null,"started_at": string,"status": string,"trades": number | null,"warning": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                    "baseline"?: number | null,"error"?: string | null,"events"?: number | null,"finished_at"?: string | null,"id"?: never,"kind": string,"lessons"?: number | null,"module"?: string,"overrides"?: number | null,"request_id"?: string,"settings": NonNullable<Json>,"source_run_id"?: number | null,"started_at"?: string,"status"?: string,"trades"?: number | null,"warning"?: string | null
+                    "baseline"?: number | null,"error"?: string | null,"events"?: number | null,"finished_at"?: string | null,"id"?: never,"kind": string,"lessons"?: number | null,"module"?: string,"overrides"?: number | null,"request_id"?: string,"role"?: string,"settings": NonNullable<Json>,"source_run_id"?: number | null,"started_at"?: string,"status"?: string,"trades"?: number | null,"warning"?: string | null
                   }
                   Update: {
-                    "baseline"?: number | null,"error"?: string | null,"events"?: number | null,"finished_at"?: string | null,"id"?: never,"kind"?: string,"lessons"?: number | null,"module"?: string,"overrides"?: number | null,"request_id"?: string,"settings"?: NonNullable<Json>,"source_run_id"?: number | null,"started_at"?: string,"status"?: string,"trades"?: number | null,"warning"?: string | null
+                    "baseline"?: number | null,"error"?: string | null,"events"?: number | null,"finished_at"?: string | null,"id"?: never,"kind"?: string,"lessons"?: number | null,"module"?: string,"overrides"?: number | null,"request_id"?: string,"role"?: string,"settings"?: NonNullable<Json>,"source_run_id"?: number | null,"started_at"?: string,"status"?: string,"trades"?: number | null,"warning"?: string | null
                   }
                   Relationships: [
                     {
@@ -158,7 +158,7 @@ isOneToOne: false
 { Args: { "msg_ids": (number)[],"queue": string }; Returns: number
                            },
 "pm_strength_begin_run":
-{ Args: { "kind": string,"module": string,"request_id": string,"settings": Json }; Returns: Json
+{ Args: { "kind": string,"module": string,"request_id": string,"role"?: string,"settings": Json }; Returns: Json
                            },
 "pm_strength_claim_trades":
 { Args: { "batch_size": number,"visibility_seconds": number,"wait_seconds": number }; Returns: Json
@@ -211,6 +211,9 @@ isOneToOne: false
 "pm_strength_repair":
 { Args: Record<PropertyKey, never>; Returns: Json
                            },
+"pm_strength_replay":
+{ Args: { "budget_ms"?: number,"requests": Json }; Returns: Json
+                           },
 "pm_strength_requeue":
 { Args: { "letter_ids"?: (number)[] }; Returns: number
                            },
@@ -248,7 +251,7 @@ isOneToOne: false
 { Args: { "strand_id": string }; Returns: Json
                            },
 "resolve_pm_strength":
-{ Args: { "action_category": string,"match_limit"?: number,"module"?: string,"pattern_key": string,"scope"?: Json }; Returns: Json
+{ Args: { "action_category": string,"match_limit"?: number,"module"?: string,"pattern_key": string,"scope"?: Json,"trade_id"?: string }; Returns: Json
                            },
 "resolve_pm_strength_at":
 { Args: { "action_category": string,"at": string,"match_limit"?: number,"module"?: string,"pattern_key": string,"role"?: string,"scope"?: Json }; Returns: Json

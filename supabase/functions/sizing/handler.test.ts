@@ -76,8 +76,8 @@ Deno.test("many requests go at once, and a bad one spoils no other", async () =>
   const asked = seen[0]!.body as Row;
   assert.equal(asked.match_limit, 20);
   assert.deepEqual(asked.requests, [
-    { module: "pm", ...KEY, scope: {}, strategy: null },
-    { module: "dm", ...KEY, scope: { rank: 2 }, strategy: "most_specific" },
+    { module: "pm", ...KEY, scope: {}, strategy: null, trade_id: null },
+    { module: "dm", ...KEY, scope: { rank: 2 }, strategy: "most_specific", trade_id: null },
   ]);
 });
 

@@ -16,6 +16,7 @@ Deno.test("a pattern key is made, or taken as it is", () => {
     action_category: "entry",
     scope: {},
     strategy: null,
+    trade_id: null,
   });
   assert.equal(readRequest({ pattern_key: "any", action_category: "BUY" }).resolve?.action_category, "entry");
   assert.equal(readRequest({ pattern_key: "any", action_type: "scale_up" }).resolve?.action_category, "add");

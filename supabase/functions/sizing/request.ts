@@ -39,6 +39,7 @@ const fields = z.looseObject({
   pattern_key: optional(isText, "a text that is not empty"),
   action_context: flags,
   uptrend_signals: flags,
+  trade_id: optional(isText, "a text that is not empty"),
   strategy: optional((value) => STRATEGIES.includes(value as string), "blend, most_specific or sum"),
 }, expected("a request, which is an object"));
 
@@ -66,7 +67,8 @@ export const readRequest = (value: unknown): SizingRequest => {
     return refused(dimensions.issues.map(({ path, message }) => ({ path: ["scope", ...path], message })));
   }
   const strategy = (row.strategy ?? null) as string | null;
-  return { resolve: { module, ...group, scope: dimensions.scope, strategy }, issues: [], size };
+  const trade_id = (row.trade_id ?? null) as string | null;
+  return { resolve: { module, ...group, scope: dimensions.scope, strategy, trade_id }, issues: [], size };
 };
 
 /** What is not read of a value: numbers that are too long, and what lies too deep. */

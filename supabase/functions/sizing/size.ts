@@ -44,7 +44,7 @@ export const answerOf = (
   };
 };
 
-/** What the bot multiplies its A and E scores by, where that is on; nothing here does it. */
+/** What the bot multiplies its A and E scores by, and what the other role would have said. */
 const scoresOf = ({ category }: Size, resolution: Resolution | null): Row => {
   if (category === null || !SIZED_CATEGORIES.includes(category)) return {};
   const a_multiplier = finite(resolution?.a_multiplier);
@@ -52,7 +52,15 @@ const scoresOf = ({ category }: Size, resolution: Resolution | null): Row => {
   return {
     ...(a_multiplier === null ? {} : { a_multiplier }),
     ...(e_multiplier === null ? {} : { e_multiplier }),
+    ...besideOf(resolution),
   };
+};
+
+const besideOf = (resolution: Resolution | null): Row => {
+  const beside = resolution?.beside;
+  if (beside === undefined) return {};
+  const { role, multiplier, reason } = beside;
+  return { role: resolution?.role, beside: { role, multiplier, reason } };
 };
 
 type Sized = { size_frac: unknown; before: number | null; issues: Issue[] };

@@ -87,7 +87,7 @@ select name, false, true from unnest(array[
   'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
   'public.pm_strength_stage_leaving', 'public.pm_strength_stage_retired', 'public.pm_strength_sweep',
   'public.pm_strength_weigh_exposure', 'pm_strength.limiting_set', 'pm_strength.switch_live', 'pm_strength.keep_sets',
-  'public.pm_strength_rollback', 'public.pm_strength_unpin'
+  'public.pm_strength_rollback', 'public.pm_strength_unpin', 'public.pm_strength_replay'
 ]) name
 union all
 -- called by the trigger and by functions that run as their owner
@@ -98,7 +98,7 @@ select name, false, false from unnest(array[
 union all
 select name, true, true from unnest(array[
   'pm_strength.assert_settings', 'pm_strength.default_settings', 'pm_strength.effective_settings', 'pm_strength.strategy_of',
-  'pm_strength.complete_settings', 'pm_strength.settings_at', 'pm_strength.set_at', 'public.pm_strength_set_at',
+  'pm_strength.complete_settings', 'pm_strength.settings_at', 'pm_strength.in_canary', 'pm_strength.resolve_roles', 'pm_strength.set_at', 'public.pm_strength_set_at',
   'public.resolve_pm_strength_at',
   'pm_strength.as_of', 'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
   'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits',

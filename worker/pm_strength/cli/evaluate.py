@@ -59,6 +59,12 @@ def evaluate(
             "--set", metavar="NAME=VALUE", help="A setting for all of them, as n_min=20. Can be repeated."
         ),
     ] = None,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow", help="Compare what the live and the shadow profile said at the time; learn nothing."
+        ),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", help="Write a report with plots to this file.")
     ] = None,
@@ -89,17 +95,23 @@ def evaluate(
     changed = {name: parse_value(text) for name, text in map(parse_change, changes or [])}
     with progress_bars() as bars:
         told = Steps(bars)
-        frame, settings = _read(events, module, directory, changed, told)
-        candidates = [named_candidate(name, settings) for name in profiles or DEFAULT_PROFILES]
-        report = evaluate_events(
-            frame,
-            candidates,
-            steps=steps,
-            embargo_hours=embargo_hours,
-            window_days=window_days,
-            seed=seed,
-            progress=told,
-        )
+        if shadow:
+            if events is not None or profiles or changes:
+                raise typer.BadParameter(
+                    "--shadow replays a project: it takes no --events, --profile or --set"
+                )
+            report = _replay(module, directory, seed, told)
+        else:
+            frame, settings = _read(events, module, directory, changed, told)
+            report = evaluate_events(
+                frame,
+                [named_candidate(name, settings) for name in profiles or DEFAULT_PROFILES],
+                steps=steps,
+                embargo_hours=embargo_hours,
+                window_days=window_days,
+                seed=seed,
+                progress=told,
+            )
         told.finish()
     if html is not None:
         write_report(report, html)
@@ -111,6 +123,13 @@ def evaluate(
         print_json(report.to_dict())
     else:
         print_evaluation(report)
+
+
+def _replay(module: str, directory: Path | None, seed: int, told: Steps) -> Evaluation:
+    from ..service.replay import replay
+
+    with open_store(directory, module) as store:
+        return replay(store, module, told, seed)
 
 
 def _read(

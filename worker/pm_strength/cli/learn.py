@@ -33,6 +33,7 @@ RUN_COLUMNS = (
         "id",
         "module",
         "kind",
+        "role",
         "status",
         "started_at",
         "finished_at",
@@ -130,12 +131,21 @@ def runs(
 
 
 def _mine(store: Store, module: str) -> None:
-    with progress_bars() as bars:
-        steps = Steps(bars)
-        report = learning.mine(store, module, steps)
-        steps.finish()
+    for role in _roles(store, module):
+        with progress_bars() as bars:
+            steps = Steps(bars)
+            report = learning.mine(store, module, steps, role)
+            steps.finish()
+        _print_mined(report, role)
+
+
+def _roles(store: Store, module: str) -> list[str]:
+    return ["live", "shadow"] if learning.shadow_profile(store, module) is not None else ["live"]
+
+
+def _print_mined(report: learning.RunReport, role: str) -> None:
     print(
-        f"run {report.run_id}: {counted(report.lessons or 0, 'lesson')} from "
+        f"{_run_name(report, role)}: {counted(report.lessons or 0, 'lesson')} from "
         f"{counted(report.events or 0, 'event')} of {counted(report.trades or 0, 'trade')}, "
         f"baseline {_baseline(report.baseline)}"
     )
@@ -173,16 +183,24 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
 
 
 def _materialize(store: Store, module: str) -> None:
-    with progress_bars() as bars:
-        steps = Steps(bars)
-        report = learning.materialize(store, module, steps)
-        steps.finish()
-    if report is None:
-        raise PmStrengthError("There are no lessons yet: `pm-strength learn` mines first, then materializes.")
-    print(
-        f"run {report.run_id}: {counted(report.overrides or 0, 'override')} from "
-        f"{counted(report.lessons or 0, 'lesson')}"
-    )
+    for role in _roles(store, module):
+        with progress_bars() as bars:
+            steps = Steps(bars)
+            report = learning.materialize(store, module, steps, role)
+            steps.finish()
+        if report is None and role == "live":
+            raise PmStrengthError(
+                "There are no lessons yet: `pm-strength learn` mines first, then materializes."
+            )
+        if report is not None:
+            print(
+                f"{_run_name(report, role)}: {counted(report.overrides or 0, 'override')} from "
+                f"{counted(report.lessons or 0, 'lesson')}"
+            )
+
+
+def _run_name(report: learning.RunReport, role: str) -> str:
+    return f"run {report.run_id}" if role == "live" else f"run {report.run_id}, in the shadow"
 
 
 def _baseline(mean: float | None) -> str:
@@ -194,7 +212,7 @@ def _run_cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(row["id"]),
         row["module"],
-        row["kind"],
+        row["kind"] if row["role"] == "live" else f"{row['kind']} ({row['role']})",
         row["status"],
         row["started_at"][:19].replace("T", " "),
         *("" if count is None else f"{count:,}" for count in counts),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 
+from ..json_values import Row
 from ..runtime.resolution import SHOWN_MATCHES, Match, Resolution, specificity_order
 from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
 from ..settings import DEFAULT_MODULE
@@ -54,6 +56,10 @@ def resolve(
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show all overrides that hold, not only {SHOWN_MATCHES}.")
     ] = False,
+    trade_id: Annotated[
+        str | None,
+        typer.Option("--trade-id", help="The trade; it decides about the canary, where there is one."),
+    ] = None,
     at: Annotated[
         datetime | None,
         typer.Option(
@@ -71,7 +77,9 @@ def resolve(
     key = storable(pattern_key, "--pattern-key")
     limit = None if show_all else SHOWN_MATCHES
     with open_store(directory, module) as store:
-        ask = store.resolve if at is None else partial(store.resolve_at, at.replace(tzinfo=UTC).isoformat())
+        ask: Callable[..., Row] = partial(store.resolve, trade_id=trade_id)
+        if at is not None:
+            ask = partial(store.resolve_at, at.replace(tzinfo=UTC).isoformat())
         answer = ask(key, category, context, limit, module)
         if output is Format.TABLE and answer["strategy"] == "most_specific":
             # the answer holds the heaviest overrides, and the most specific one may be lighter
@@ -99,6 +107,12 @@ def print_resolution(answer: dict[str, Any], category: str, limit: int | None) -
     """Print an answer as text, and a table of at most `limit` overrides that hold."""
     reason, strategy = answer["reason"], answer["strategy"]
     out.print(f"[bold]multiplier {answer['multiplier']:.4f}[/bold] ({reason}: {explain(reason, strategy)})")
+    if "beside" in answer:
+        other = answer["beside"]
+        said = f"{other['multiplier']:.4f} ({other['reason']}, {other['strategy']})"
+        out.print(
+            f"by the {answer['role']} overrides; the {other['role']} ones would say {said}", markup=False
+        )
     if category not in SIZED_CATEGORIES:
         out.print("Trims and exits are never sized, so no size depends on this multiplier.")
     if answer["run_id"] is not None:

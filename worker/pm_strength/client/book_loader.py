@@ -60,10 +60,11 @@ class DatabaseClock:
 class LoadedBook:
     """A book, the version of the overrides that it holds, and when that was last seen to be the newest.
 
-    `refreshed` is a time by `time.monotonic`.
+    `refreshed` is a time by `time.monotonic`. `shadow` is the book that is resolved beside the first.
     """
 
     book: OverrideBook
+    shadow: OverrideBook | None
     version: tuple[Any, ...]
     clock: DatabaseClock
     refreshed: float
@@ -97,20 +98,37 @@ class BookLoader:
         until = sent + LOAD_SECONDS
         for _ in range(SET_TRIES):
             try:
-                book = OverrideBook(
-                    self._rows(newest["set_id"], until, closed),
-                    LearningSettings.from_mapping(newest["settings"]),
-                    profile=newest.get("profile"),
-                    exposure_scale=newest.get("exposure_scale", 1.0),
-                    run_id=newest["run_id"],
-                    as_of=materialized_at(newest["as_of"]),
-                    clock=clock.now,
-                )
+                book = self._book(newest, until, closed, clock)
+                shadow = self._shadow(newest, until, closed, clock)
             except ReplacedSetError:
                 newest = self._store.override_page(page_size=0, module=self._module)
             else:
-                return LoadedBook(book, _version(newest), clock, time.monotonic())
+                return LoadedBook(book, shadow, _version(newest), clock, time.monotonic())
         raise TransientStoreError(f"The overrides were replaced {SET_TRIES} times while they were read.")
+
+    def _book(
+        self, page: Row, until: float, closed: Callable[[], bool], clock: DatabaseClock
+    ) -> OverrideBook:
+        return OverrideBook(
+            self._rows(page["set_id"], until, closed),
+            LearningSettings.from_mapping(page["settings"]),
+            profile=page.get("profile"),
+            exposure_scale=page.get("exposure_scale", 1.0),
+            run_id=page["run_id"],
+            as_of=materialized_at(page["as_of"]),
+            clock=clock.now,
+        )
+
+    def _shadow(
+        self, newest: Row, until: float, closed: Callable[[], bool], clock: DatabaseClock
+    ) -> OverrideBook | None:
+        set_id = newest.get("shadow_set_id")
+        if set_id is None:
+            return None
+        page = self._store.override_page(set_id, 0, 0, self._module)
+        if page["gone"]:
+            raise ReplacedSetError("The shadow's overrides were replaced while they were read.")
+        return self._book(page | {"settings": newest["settings"]}, until, closed, clock)
 
     def _check_module(self) -> None:
         """Warn once if the project does not learn for the module: a typo would silently cost every edge."""
@@ -172,7 +190,7 @@ def materialized_at(text: object) -> datetime | None:
 
 
 def _version(page: Row) -> tuple[Any, ...]:
-    return page["set_id"], page["run_id"], page["as_of"], page["settings"]
+    return page["set_id"], page["run_id"], page["as_of"], page["settings"], page.get("shadow_set_id")
 
 
 def _moment(text: object) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 import weakref
@@ -15,10 +16,13 @@ from ..json_values import finite, is_storable
 from ..project.api import Api, import_client
 from ..project.connection import Connection
 from ..project.store import Store
+from ..runtime.canary import in_canary
 from ..runtime.resolution import Resolution
 from ..settings import DEFAULT_MODULE, MAX_MODULE_CHARACTERS
 from .book_loader import BookLoader, LoadedBook
 from .refresher import Refresher
+
+log = logging.getLogger(__name__)
 
 # A request in the background is given up after so long, and the next begins.
 TRY_SECONDS = 20.0
@@ -85,15 +89,30 @@ class StrengthClient:
         scope: Mapping[str, Any] | None,
         *,
         strategy: str | None = None,
+        trade_id: object = None,
     ) -> Resolution:
         """The multiplier for an action in a scope, as `OverrideBook.resolve` gives it.
 
-        The first call waits for the book, no longer than `deadline_seconds`.
+        The first call waits for the book, no longer than `deadline_seconds`. Where a profile is in the
+        shadow (`shadow_profile`), the answer has what it would have said `beside` it, and both are logged;
+        a trade of the canary, by its `trade_id`, is sized by the shadow.
         """
         loaded = self._refresher.value()
         if loaded is None:
             return Resolution.neutral("unavailable")
         resolution = loaded.book.resolve(pattern_key, action_category, scope, strategy=strategy)
+        if loaded.shadow is not None:
+            other = loaded.shadow.resolve(pattern_key, action_category, scope, strategy=strategy)
+            resolution = _with_shadow(resolution, other, loaded.book.settings.canary_share, trade_id)
+            log.info(
+                "shadow",
+                extra={
+                    "trade_id": None if trade_id is None else str(trade_id)[:100],
+                    "role": resolution.role,
+                    "multiplier": resolution.multiplier,
+                    "beside": resolution.beside.multiplier if resolution.beside is not None else None,
+                },
+            )
         too_old = time.monotonic() > loaded.refreshed + self._max_age_seconds
         if too_old and resolution.reason != "bad_input":
             # the project may have published something else long ago
@@ -107,6 +126,16 @@ class StrengthClient:
         has to be loaded that loading goes on in the background.
         """
         return self._refresher.refresh()
+
+
+def _with_shadow(live: Resolution, shadow: Resolution, share: float, trade_id: object) -> Resolution:
+    shadow = replace(shadow, role="shadow")
+    try:
+        canary = in_canary(trade_id, share)
+    except Exception:
+        # an id that cannot be read must not break a trading loop: the trade is not one of the canary
+        canary = False
+    return replace(shadow, beside=live) if canary else replace(live, beside=shadow)
 
 
 def _connect(connection: Connection) -> Store:

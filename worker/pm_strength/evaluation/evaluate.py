@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import EventsError, SettingsError
+from ..settings import LearningSettings
 from .actions import SIZED, US_PER_DAY, Actions, FloatArray, IntArray, read_actions
 from .candidates import Candidate, checked_candidates, default_candidates
 from .measures import Bin, Curve, calibration, equal_exposure, profit_curve
@@ -139,6 +140,35 @@ def evaluate(
     return _report(events, actions, chosen, walked, outcome, seed)
 
 
+def evaluate_given(
+    events: pd.DataFrame,
+    rows: IntArray,
+    given: Mapping[str, FloatArray],
+    *,
+    outcome: str = "rr",
+    seed: int = 0,
+) -> Evaluation:
+    """What multipliers that were given at the time were worth: `rows` of the events, by candidate.
+
+    For what a live and a shadow profile said of the same actions. Raises `EventsError` where there are none.
+    """
+    actions = read_actions(events, outcome)
+    place = {int(row): at for at, row in enumerate(actions.row)}
+    known = [at for at, row in enumerate(rows.tolist()) if row in place]
+    if not known:
+        raise EventsError("events: expected entries and adds whose multipliers are known, got none.")
+    applied = np.array([place[int(rows[at])] for at in known], np.int64)
+    order = np.argsort(applied, kind="stable")
+    multiplier = np.stack([values[known][order] for values in given.values()])
+    applied = applied[order]
+    step = np.zeros(len(applied), np.int64)
+    walked = Walked(
+        applied, step, actions.taken[applied][:1], multiplier, np.full((len(given), 1), np.nan), [0], []
+    )
+    settings = LearningSettings(outcome=outcome)
+    return _report(events, actions, [Candidate(name, settings) for name in given], walked, outcome, seed)
+
+
 def _report(
     events: pd.DataFrame,
     actions: Actions,
@@ -167,7 +197,8 @@ def _report(
         spread = float(np.abs(m - 1.0).mean())
         chance_low, chance_high = _bounds(mixed, 0.05)
         word, why = verdict(low, high, gain, chance_high, chance_low, blocks, spread)
-        learned = walked.last[at]
+        # multipliers that were given were not learned here
+        learned = walked.last[at] if walked.last else None
         changes = walked.turnover[at][np.isfinite(walked.turnover[at])]
         results.append(
             Result(
@@ -190,8 +221,8 @@ def _report(
                 turnover=float(changes.mean()) if len(changes) else None,
                 calibration=calibration(m, y, category),
                 curve=profit_curve(equal_exposure(m, category) * y, closed),
-                override_count=len(learned.overrides),
-                overrides=_strongest(learned),
+                override_count=len(learned.overrides) if learned is not None else 0,
+                overrides=_strongest(learned) if learned is not None else [],
             )
         )
     return Evaluation(

@@ -23,6 +23,7 @@ STAGE_PAGE = 4000
 SWEEP_PAGE = 5000
 PURGE_PAGE = 20_000
 EXPOSURE_PAGE = 200
+REPLAY_PAGE = 500
 FILL_PAGE = 2000
 
 
@@ -186,14 +187,20 @@ class Store:
 
     # runs
 
-    def begin_run(self, module: str, kind: str, settings: Mapping[str, Any]) -> Row | None:
-        """Start a run of a module: {run_id, horizon, ...}; None if there are no lessons to materialize."""
+    def begin_run(
+        self, module: str, kind: str, settings: Mapping[str, Any], role: str = "live"
+    ) -> Row | None:
+        """Start a run of a module: {run_id, horizon, ...}; None if there are no lessons to materialize.
+
+        `role` is `live`, or `shadow` for the profile that is resolved beside the live one.
+        """
         run: Row | None = self._api.rpc(
             "pm_strength_begin_run",
             module=module,
             kind=kind,
             settings=dict(settings),
             request_id=str(uuid.uuid4()),
+            role=role,
         )
         return run
 
@@ -386,6 +393,19 @@ class Store:
         )
         return resolution
 
+    def replay(self, requests: Sequence[Row]) -> Iterator[Row]:
+        """What each role said at the times of requests: {live, shadow}, None where it is not known.
+
+        A request is {at, pattern_key, action_category, scope, module}.
+        """
+        done = 0
+        while done < len(requests):
+            answers: list[Row] = self._api.rpc(
+                "pm_strength_replay", requests=list(requests[done : done + REPLAY_PAGE])
+            )
+            yield from answers
+            done += len(answers)
+
     def override_sets(self, limit: int, module: str) -> list[Row]:
         """The newest versions of a module's overrides, those that went live last first."""
         rows: list[Row] = self._api.table(
@@ -417,6 +437,7 @@ class Store:
         scope: Mapping[str, Any],
         match_limit: int | None = 20,
         module: str = DEFAULT_MODULE,
+        trade_id: str | None = None,
     ) -> Row:
         """What the database resolves, as `resolve_pm_strength` returns it."""
         resolution: Row = self._api.rpc(
@@ -426,13 +447,14 @@ class Store:
             scope=dict(scope),
             match_limit=match_limit,
             module=module,
+            trade_id=trade_id,
         )
         return resolution
 
     def resolve_batch(self, requests: Sequence[Mapping[str, Any]], match_limit: int | None = 0) -> list[Row]:
         """What the database resolves for up to 1,000 requests, in their order.
 
-        A request is {pattern_key, action_category, scope}, and may name its strategy and module.
+        A request is {pattern_key, action_category, scope}, and may name its strategy, module and trade_id.
         """
         answers: list[Row] = self._api.rpc(
             "resolve_pm_strength_batch", requests=requests, match_limit=match_limit
@@ -448,6 +470,7 @@ class Store:
             lambda client: (
                 filtered(client.table("learning_runs"), module=module, status="succeeded")
                 .eq("kind", kind)
+                .eq("role", "live")
                 .order("id", desc=True)
                 .limit(1)
             )

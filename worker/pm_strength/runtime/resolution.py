@@ -111,7 +111,9 @@ class Resolution:
     was ago. `strategy` is the one of `STRATEGIES` that the overrides were resolved with; None where
     nothing was resolved. `a_multiplier` and `e_multiplier` are what to multiply the bot's A and E scores
     by, from 0.8 to 1.2; None where the setting `ae_multipliers` is off. `exposure_scale` is what the part of
-    the multiplier above 1 was multiplied by, to keep to `max_added_exposure`.
+    the multiplier above 1 was multiplied by, to keep to `max_added_exposure`. `role` is whose answer it is,
+    `live` or, for a trade of the canary, `shadow`; `beside` is what the other role would have said, None
+    where no profile is in the shadow.
     """
 
     multiplier: float
@@ -124,6 +126,8 @@ class Resolution:
     a_multiplier: float | None = None
     e_multiplier: float | None = None
     exposure_scale: float = 1.0
+    role: str = "live"
+    beside: Resolution | None = None
 
     @property
     def matched(self) -> int:
@@ -149,7 +153,12 @@ class Resolution:
             "a_multiplier": self.a_multiplier,
             "e_multiplier": self.e_multiplier,
             "exposure_scale": self.exposure_scale,
-        }
+        } | self._beside_dict()
+
+    def _beside_dict(self) -> dict[str, Any]:
+        if self.beside is None:
+            return {}
+        return {"role": self.role, "beside": self.beside.to_dict(0) | {"role": self.beside.role}}
 
     def __str__(self) -> str:
         how = self.reason if self.strategy is None else f"{self.reason}, {self.strategy}"
@@ -158,6 +167,9 @@ class Resolution:
             lines[0] += f", mining run {self.run_id}"
         if self.age_hours is not None:
             lines[0] += f", {self.age_hours:.1f} h old"
+        if self.beside is not None:
+            other = self.beside
+            lines.append(f"  by {self.role}; {other.role} would say {other.multiplier:.4f} ({other.reason})")
         shown = self.matches[:SHOWN_MATCHES]
         if self.strategy == "sum":
             lines += [f"  {match.explain()}" for match in shown]

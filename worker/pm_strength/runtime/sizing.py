@@ -27,7 +27,8 @@ def apply_strength(
     `size_frac = min(1, max(0, size_frac * multiplier * exposure_skew))`. A missing or non-finite
     multiplier or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
     `Decimal` too. `strength` in the copy explains the size: {multiplier, reason, exposure_skew,
-    size_frac_before, run_id}, and a_multiplier and e_multiplier where they are on. Never raises: an action
+    size_frac_before, run_id}, a_multiplier and e_multiplier where they are on, role and
+    beside where a profile is in the shadow. Never raises: an action
     that cannot be read gives `{}`.
     """
     try:
@@ -70,10 +71,15 @@ def _apply(
     return sized
 
 
-def _scores(resolution: Resolution) -> dict[str, float]:
-    """What the bot multiplies its A and E scores by, where that is on; nothing here does it."""
+def _scores(resolution: Resolution) -> dict[str, Any]:
+    """What the bot multiplies its A and E scores by, and what the other role would have said."""
     given = {"a_multiplier": resolution.a_multiplier, "e_multiplier": resolution.e_multiplier}
-    return {name: value for name, value in given.items() if value is not None}
+    scores: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if resolution.beside is not None:
+        other = resolution.beside
+        scores["role"] = resolution.role
+        scores["beside"] = {"role": other.role, "multiplier": other.multiplier, "reason": other.reason}
+    return scores
 
 
 def _is_sized(action: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,15 +101,34 @@ def run_job(
     elif job == "mine":
         report = learning.mine(store, module, progress)
         log.info("mined", extra={"run_id": report.run_id, "lessons": report.lessons})
+        _in_the_shadow(learning.mine, store, module, progress)
         return report
     elif job == "materialize":
         result = learning.materialize(store, module, progress)
         if result is not None:
             log.info("materialized", extra={"run_id": result.run_id, "overrides": result.overrides})
+        _in_the_shadow(learning.materialize, store, module, progress)
         return result
     else:
         raise PmStrengthError(f"message.job: expected sweep, mine or materialize, got {job!r}")
     return None
+
+
+def _in_the_shadow(
+    run: Callable[..., learning.RunReport | None], store: Store, module: str, progress: learning.Progress
+) -> None:
+    """The same for the profile in the shadow, where there is one; what fails there sizes nothing."""
+    if learning.shadow_profile(store, module) is None:
+        return
+    try:
+        report = run(store, module, progress, "shadow")
+    except (StoppedError, TransientStoreError):
+        raise
+    except PmStrengthError as error:
+        log.warning("the shadow failed", extra={"learned_for": module, "error": str(error)})
+        return
+    if report is not None:
+        log.info("learned in the shadow", extra={"run_id": report.run_id, "kind": report.kind})
 
 
 def _set_aside(store: Store, entry: Row, error: Exception) -> None:

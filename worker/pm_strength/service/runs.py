@@ -12,7 +12,7 @@ from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
 from ..overrides.exposure import exposure_scale
 from ..project.store import STAGE_PAGE, Store
-from ..settings import DEFAULT_MODULE, LearningSettings
+from ..settings import DEFAULT_MODULE, PROFILES, LearningSettings
 from .gate import pass_gate
 from .machine import mine_lessons
 
@@ -64,8 +64,10 @@ def silent(what: str, share: float) -> None:
     """Progress that is not shown."""
 
 
-def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport:
-    """Mine all events of a module and publish the lessons.
+def mine(
+    store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent, role: str = "live"
+) -> RunReport:
+    """Mine all events of a module and publish the lessons, of the shadow profile in that role.
 
     Raises `SettingsError`, `LessonLimitError`, or `GateError` where the setting `gate` is on and the
     lessons do not pay on trades they have not seen (the run is marked as failed, what was live stays),
@@ -74,8 +76,8 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     # importing pandas takes half the time that a command needs to start, and most commands do not mine
     from ..mining import lesson_rows
 
-    raw = store.settings_row(module)
-    run = _begin(store, module, "mine", raw)
+    raw = _settings_of(store.settings_row(module), role)
+    run = _begin(store, module, "mine", raw, role)
     assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
     with _failing(store, run["run_id"]):
         settings = LearningSettings.from_mapping(raw)
@@ -84,10 +86,10 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
             events,
             settings,
             progress=lambda share: progress("mining", share),
-            published=_published(store, module) if settings.profile == "guarded" else (),
+            published=_published(store, module, role) if settings.profile == "guarded" else (),
         )
         warnings = [lessons.attrs.get("warning")]
-        if settings.gate:
+        if settings.gate and role == "live":
             warnings.append(pass_gate(events, settings, lambda share: progress("evaluating", share)))
 
         for start in range(0, len(lessons), STAGE_PAGE):
@@ -109,11 +111,31 @@ def mine(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent
     return RunReport(run_id=run["run_id"], module=module, kind="mine", **summary)
 
 
-def _published(store: Store, module: str) -> Iterator[Row]:
-    """The guarded overrides that are live; there are few."""
+def _published(store: Store, module: str, role: str) -> Iterator[Row]:
+    """The guarded overrides that are live, or in the shadow; there are few."""
     page = store.override_page(page_size=0, module=module)
+    if role == "shadow" and page.get("shadow_set_id") is not None:
+        page = store.override_page(page["shadow_set_id"], 0, 0, module)
+    elif role == "shadow":
+        return
     if page.get("profile") == "guarded":
         yield from store.override_rows(page["set_id"], module)
+
+
+def shadow_profile(store: Store, module: str) -> str | None:
+    """The profile that is learned beside the module's own; None where there is none, or it is the same."""
+    raw = store.settings_row(module)
+    chosen = raw.get("shadow_profile")
+    return chosen if chosen in PROFILES and chosen != raw.get("profile", "source") else None
+
+
+def _settings_of(raw: Row, role: str) -> Row:
+    """The settings of a run: in the shadow those of the module with the other profile, and its strategy."""
+    if role == "live":
+        return raw
+    return {name: value for name, value in raw.items() if name != "strategy"} | {
+        "profile": raw.get("shadow_profile")
+    }
 
 
 def read_all_events(
@@ -148,14 +170,16 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
-def materialize(store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent) -> RunReport | None:
+def materialize(
+    store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent, role: str = "live"
+) -> RunReport | None:
     """Have the database turn the lessons of the last complete mining run into overrides, and publish them.
 
     `overrides.materialize.materialize_overrides` defines what is made. Returns None if nothing was ever
     mined. Raises as `mine` does.
     """
-    raw = store.settings_row(module)
-    run = _begin(store, module, "materialize", raw)
+    raw = _settings_of(store.settings_row(module), role)
+    run = _begin(store, module, "materialize", raw, role)
     if run is None:
         return None
     with _failing(store, run["run_id"]):
@@ -201,14 +225,14 @@ def _limit_exposure(
     )
 
 
-def _begin(store: Store, module: str, kind: str, raw: Row) -> Row | None:
+def _begin(store: Store, module: str, kind: str, raw: Row, role: str) -> Row | None:
     # Read once, so that the run uses the settings that are recorded, even if someone changes them meanwhile.
     # An invalid row is recorded as it is: a run that fails because of its settings then shows them.
     try:
         recorded = LearningSettings.from_mapping(raw).to_dict()
     except PmStrengthError:
         recorded = raw
-    return store.begin_run(module, kind, recorded)
+    return store.begin_run(module, kind, recorded, role)
 
 
 def _publish(store: Store, run_id: int, active: int | None = None, summary: Row | None = None) -> None:
