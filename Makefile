@@ -33,7 +33,7 @@ check: ## all that must pass before a merge, each step with its time
 		printf '== make %s: %s s ==\n' "$$step" $$(($$(date +%s) - began)); \
 	done
 
-demo: setup ## learn from 2,932 simulated trades on real candles of 7 pairs, and explain one size
+demo: setup ## learn from 2,932 simulated trades on real candles of 7 pairs, explain one size, and say if it pays
 	$(BIN)/pm-strength demo
 
 test: setup ## unit and integration tests (embedded Postgres 18)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import typer.main
 
-from pm_strength import LearningSettings, OverrideBook, materialize_overrides, mine_lessons
+from pm_strength import LearningSettings, OverrideBook, evaluate, materialize_overrides, mine_lessons
 from pm_strength.capture.trade import BadStrand, Strand, capture_trade, group_by_trade
 from pm_strength.cli import app
 from pm_strength.service.metrics import Metrics
@@ -188,6 +188,8 @@ def test_what_the_readme_shows_of_the_demo_is_what_comes_out() -> None:
     resolution = book.resolve(last["pattern_key"], "entry", last["scope"])
     assert f"multiplier {resolution.multiplier:.4f} (matched" in shown
     assert f"-> {0.35 * resolution.multiplier:.4f}\n{resolution.matched} overrides hold" in shown
+    for result in evaluate(events).results:
+        assert f"{result.name}: {result.verdict} ({result.why})" in shown
 
 
 def demo_strands() -> list[dict[str, Any]]:

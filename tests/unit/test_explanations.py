@@ -31,7 +31,13 @@ class Answers:
         self._strategy = strategy
 
     def resolve(
-        self, key: str, category: str, scope: dict[str, Any], limit: int | None, module: str
+        self,
+        key: str,
+        category: str,
+        scope: dict[str, Any],
+        limit: int | None,
+        module: str,
+        trade_id: str | None = None,
     ) -> dict[str, Any]:
         return {
             **{"multiplier": 0.75, "reason": "matched", "matched": len(MATCHES), "matches": MATCHES[:limit]},

@@ -18,10 +18,13 @@ from rich.progress import Progress
 from ..files.strand_import import import_strands
 from ..project.connection import Connection
 from ..project.store import Store
-from ..runtime.resolution import Resolution
+from ..runtime.resolution import Match, Resolution
 from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
 from ..service import runs as learning
+from ..service.machine import evaluate
 from ..service.worker import Worker
+from ..settings import DEFAULT_MODULE
+from .evaluate import print_evaluation
 from .output import Steps, out, print_table, progress_bars, scope_text, short_pattern, spinner
 from .resolve import print_resolution
 from .show import OVERRIDE_HEADINGS, override_cells
@@ -49,11 +52,11 @@ def demo(
         ),
     ] = DIRECTORY,
 ) -> None:
-    """Learn from 2,932 simulated trades on real candles of 7 pairs, and explain one size.
+    """Learn from 2,932 simulated trades on real candles of 7 pairs, explain one size, and say if it pays.
 
     The trades are what simple rules would have done on the 5-minute candles of January 2018. The demo
-    has an embedded stack of its own, and removes it at the end. It takes less than a minute; the first
-    time on a machine, most of that goes into compiling the mining code.
+    has an embedded stack of its own, and removes it at the end. It takes about a minute; the first time on
+    a machine, half of that goes into compiling the mining code.
     """
     with _stack(directory, keep) as status:
         connection = Connection(status.api_url, status.keys.secret_key)
@@ -62,6 +65,7 @@ def demo(
             _learn(store, connection)
             _show_overrides(store)
             _show_size(store)
+            _show_verdict(store)
         finally:
             store.close()
     _say_what_next(keep, directory)
@@ -163,6 +167,25 @@ def _show_size(store: Store) -> None:
     print_resolution(answer | sizes, category, MATCHES_SHOWN)
 
 
+def _show_verdict(store: Store) -> None:
+    """Whether sizes by either profile would have paid, and the few overrides of the guarded one."""
+    with progress_bars(always=True) as bars:
+        steps = Steps(bars)
+        report = evaluate(learning.read_all_events(store, DEFAULT_MODULE, steps), progress=steps)
+        steps.finish()
+    out.print("\n[bold]Does it pay?[/bold]")
+    print_evaluation(report)
+    guarded = report.results[-1]
+    out.print(
+        f"\nThe guarded profile has {guarded.override_count} overrides in the last step, with their evidence:",
+        markup=False,
+    )
+    for row in guarded.overrides[:SHOWN]:
+        match = Match(0, row["scope_subset"], row["multiplier"], 1.0, 1.0, stats=row["stats"])
+        named = f"{row['action_category']} {short_pattern(row['pattern_key'])}"
+        out.print(f"  {named}: {match.explain()}", markup=False, soft_wrap=True)
+
+
 def _say_what_next(keep: bool, directory: Path) -> None:
     out.print("\n[bold]Next[/bold]")
     program = "pm-strength" if shutil.which("pm-strength") else os.path.relpath(sys.argv[0])
@@ -170,7 +193,7 @@ def _say_what_next(keep: bool, directory: Path) -> None:
     kept = (
         (f"{program} overrides{option}", "the overrides; see --help for filters"),
         (f"{program} lessons{option} --action add", "the lessons that overrides are made from"),
-        (f"{program} settings set{option} n_min=20", "another setting; then run `learn`"),
+        (f"{program} settings set{option} profile=guarded", "the other profile; then run `learn`"),
         (f"{program} down{option} --purge", "stop the demo's stack and remove its data"),
     )
     gone = (
