@@ -177,7 +177,7 @@ def _show_verdict(store: Store) -> None:
     print_evaluation(report)
     guarded = report.results[-1]
     out.print(
-        f"\nThe guarded profile has {guarded.override_count} overrides in the last step, with their evidence:",
+        f"\nThe guarded profile has {guarded.override_count} overrides in the last step:",
         markup=False,
     )
     for row in guarded.overrides[:SHOWN]:
