@@ -20,6 +20,8 @@ def cube(table: CodedTable, max_dims: int | None, threads: int = 1) -> Callable[
     from pm_strength.mining.encode import CodedGroup
 
     width = table.codes.shape[1]
+    # what the cube does not look at
+    day, unknown = np.zeros(len(table.y), np.int64), np.full(len(table.y), np.nan)
     values = tuple(tuple(range(int(table.codes[:, d].max()) + 1)) for d in range(width))
 
     def run() -> Result:
@@ -36,6 +38,10 @@ def cube(table: CodedTable, max_dims: int | None, threads: int = 1) -> Callable[
                 table.trade[rows],
                 table.y[rows],
                 table.t[rows],
+                0,
+                day,
+                unknown,
+                unknown,
             )
             for rows in np.split(order, cuts)
         ]

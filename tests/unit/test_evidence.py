@@ -13,6 +13,9 @@ import pytest
 import scipy.stats
 
 from pm_strength.mining import lesson_rows, mine_lessons
+from pm_strength.mining.cube.iceberg import iceberg_cube
+from pm_strength.mining.encode import encode_events
+from pm_strength.mining.evidence.weigh import weigh
 from pm_strength.settings import LearningSettings
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -273,3 +276,16 @@ def test_outcomes_without_spread_are_no_evidence() -> None:
             if row["scope_subset"]:
                 assert (row["stats"]["bayes_factor"], row["stats"]["p_value"]) == (1.0, None)
             assert row["stats"].get("effect", 0.0) == 0.0
+
+
+def test_whoever_watches_can_end_it() -> None:
+    coded = encode_events(made_up(1), LearningSettings())
+    cube = iceberg_cube(coded.groups, 20, 3)
+
+    def watch() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        weigh(coded, cube, LearningSettings(n_min=20), {}, watch=watch)
+    with pytest.raises(KeyboardInterrupt):
+        weigh(coded, cube, LearningSettings(profile="guarded"), {}, threads=2, watch=watch)

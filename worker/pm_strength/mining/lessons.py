@@ -91,7 +91,7 @@ def mine_lessons(
     if count > limit:
         why = " (max_lessons)." if limit == settings.max_lessons else ", which is what the memory holds."
         raise LessonLimitError(f"More than {limit:,} lessons{why} {_levers(coded, cube, settings, limit)}")
-    lessons = _frame(coded, cube, settings, read_claims(published), threads)
+    lessons = _frame(coded, cube, settings, read_claims(published), threads, progress)
     lessons.attrs = {
         "baseline": coded.baseline if coded.events else None,
         "events": coded.events,
@@ -126,9 +126,15 @@ def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) 
 
 
 def _frame(
-    coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, claims: Claims, threads: int
+    coded: CodedEvents,
+    cube: Sequence[Slices],
+    settings: LearningSettings,
+    claims: Claims,
+    threads: int,
+    progress: Callable[[float], None],
 ) -> pd.DataFrame:
-    evidence = [found for found in weigh(coded, cube, settings, claims, threads) if found is not None]
+    weighed = weigh(coded, cube, settings, claims, threads, watch=lambda: progress(1.0))
+    evidence = [found for found in weighed if found is not None]
     groups = [(group, slices) for group, slices in zip(coded.groups, cube, strict=True) if len(slices.n)]
     lengths = [len(slices.n) for _, slices in groups]
 

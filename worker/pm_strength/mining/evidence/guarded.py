@@ -181,8 +181,7 @@ def _part(whole: Contrast, place: IntArray) -> Contrast:
 def _design(weighed: Weighed) -> Design:
     """Sums and spreads by walking over the slices again."""
     group, found = weighed.group, weighed.found
-    stop = np.zeros(1, np.int64)
-    limit = weighed.limit
+    stop, limit = weighed.stop, weighed.limit
 
     def sums(r: FloatArray) -> FloatArray:
         out = np.zeros(len(found.codes))

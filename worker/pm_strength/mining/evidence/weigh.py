@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from ...settings import LearningSettings
-from ..cube.iceberg import Slices
+from ..cube.iceberg import POLL_SECONDS, Slices
 from ..encode import MISSING, CodedEvents, CodedGroup
 from .drift import Claim, GroupKey, ScopeKey
 from .groups import GroupEffect, group_effects
@@ -37,11 +39,14 @@ def weigh(
     settings: LearningSettings,
     claims: Mapping[GroupKey, Mapping[ScopeKey, Claim]],
     threads: int = 1,
+    watch: Callable[[], None] = lambda: None,
 ) -> list[GroupEvidence | None]:
     """The evidence for each group's slices; None for a group without any.
 
-    `claims` are those of the overrides that are live, by group and scope.
+    `claims` are those of the overrides that are live, by group and scope. `watch` is called some 20 times a
+    second, and may raise to end the work.
     """
+    stop = np.zeros(1, np.int64)
     rho = shared_variance(distinct_trades(coded.groups))
     effects = group_effects(coded.groups, rho, settings)
 
@@ -49,7 +54,7 @@ def weigh(
         group, slices = coded.groups[number], cube[number]
         if not len(slices.n):
             return None
-        weighed = weigh_group(group, slices, rho, settings)
+        weighed = weigh_group(group, slices, rho, settings, stop)
         fit = None
         if settings.profile == "guarded" and group.action_category in SIZED:
             key = group.pattern_key, group.action_category
@@ -58,7 +63,21 @@ def weigh(
         return GroupEvidence(group.action_category, weighed, fit, effects[number])
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(one, range(len(cube))))
+        futures = [pool.submit(one, number) for number in range(len(cube))]
+        try:
+            pending: Any = set(futures)
+            while pending:
+                pending = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION).not_done
+                watch()
+                if any(future.done() and future.exception() is not None for future in futures):
+                    break
+        except BaseException:
+            # the compiled walks end at once, those that wait never begin
+            stop[0] = 1
+            for future in futures:
+                future.cancel()
+            raise
+        return [future.result() for future in futures]
 
 
 def _scope_of(group: CodedGroup, slices: Slices, weighed: Weighed, number: int) -> dict[str, Any]:

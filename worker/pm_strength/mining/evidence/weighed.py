@@ -37,12 +37,18 @@ class Weighed:
     sigma: float
     residual: FloatArray
     limit: int
+    stop: IntArray
     rho: FloatArray
     blocks: IntArray
 
 
-def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: LearningSettings) -> Weighed:
-    """Walk over a group's slices with its trades in order of time, and weigh each against the rest."""
+def weigh_group(
+    group: CodedGroup, slices: Slices, rho: FloatArray, settings: LearningSettings, stop: IntArray
+) -> Weighed:
+    """Walk over a group's slices with its trades in order of time, and weigh each against the rest.
+
+    Ends early, with nothing that means anything, once `stop[0]` is set.
+    """
     trades = group_trades(group)
     total = len(trades)
     residual, s2 = about_mean(trades.y)
@@ -55,7 +61,7 @@ def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: Le
     limit = len(order) if settings.max_dims is None else min(settings.max_dims, len(order))
     rows = _rows(trades, codes, cards, residual, blocks, crowd, scores)
     nothing = lattice.Slices(np.empty((0, len(order)), np.int32), np.empty((0, 0)), np.empty(0, np.int64))
-    unused, stop = np.empty(0), np.zeros(1, np.int64)
+    unused = np.empty(0)
     found = lattice.walk(rows, float(n_min), limit, lattice.FIND, nothing, unused, unused, stop)
     place = _places(found.codes, slices, order)
 
@@ -83,6 +89,7 @@ def weigh_group(group: CodedGroup, slices: Slices, rho: FloatArray, settings: Le
         sigma=float(np.sqrt(s2)),
         residual=residual,
         limit=limit,
+        stop=stop,
         rho=rho[active],
         blocks=blocks,
     )
