@@ -29,7 +29,8 @@ from tests.benchmarks.mining_peers import PEERS, Result, signed_table
 
 # The least ratio to the faster peer that we accept, and the most memory.
 BARS = {"S1": 8, "S2": 40, "S3": 10, "S4": 8}
-PEAK_MB = 1500
+# S4 has 3,000,000 lessons, of 30 columns.
+PEAK_MB = {"S3": 1500, "S4": 2000}
 THREADS_BAR = 1.6
 # A peer that takes longer is measured once, anything else five times.
 LONG_SECONDS = 2.0
@@ -142,7 +143,7 @@ def compare(shape: str, seed: int) -> bool:
         bar(f"{shape} everything included against its bare aggregation", peer / whole["seconds"], 1)
     if shape in ("S3", "S4"):
         peak = max(results[engine]["peak"] for engine in (CUBE, CUBE_2, EVERYTHING))
-        bar(f"{shape} {PEAK_MB} MB against our peak memory", PEAK_MB / peak, 1)
+        bar(f"{shape} {PEAK_MB[shape]} MB against our peak memory", PEAK_MB[shape] / peak, 1)
     if shape == "S4":
         speed_up = results[CUBE]["seconds"] / results[CUBE_2]["seconds"]
         bar("S4 second thread", speed_up, THREADS_BAR)

@@ -35,11 +35,18 @@ class Edge:
         return np.nan_to_num(edge, nan=0.0)
 
 
-def compute_edge(n: IntArray, avg_rr: FloatArray, yy: FloatArray, baseline: float, var_prior: float) -> Edge:
-    """The scores of slices of `n` trades with mean `avg_rr` and sum of squares about it `yy`."""
+def variance_of(n: IntArray, yy: FloatArray) -> FloatArray:
+    """The variance (n - 1) of slices with a sum of squares about their mean; inf where a double ends."""
     with np.errstate(over="ignore"):
         variance = np.where(n > 1, yy / np.maximum(n - 1, 1), 0.0)
-        variance[np.isnan(variance)] = np.inf  # an overflow on the way
+    variance[np.isnan(variance)] = np.inf  # an overflow on the way
+    return variance
+
+
+def compute_edge(n: IntArray, avg_rr: FloatArray, yy: FloatArray, baseline: float, var_prior: float) -> Edge:
+    """The scores of slices of `n` trades with mean `avg_rr` and sum of squares about it `yy`."""
+    variance = variance_of(n, yy)
+    with np.errstate(over="ignore"):
         delta = avg_rr - baseline
     support = -np.expm1(-n / SUPPORT_TRADES)
     magnitude = expit(avg_rr)

@@ -160,7 +160,8 @@ def _code_column(column: list[Any]) -> tuple[tuple[Scalar, ...], IntArray]:
     # Python takes 1 and True for the same key, so each kind of value is numbered by itself
     for kind in sorted({_KINDS[cls] for cls in kinds} - {"nothing"}):
         members = {cls for cls in kinds if _KINDS[cls] == kind}
-        part = [value if type(value) in members else None for value in column]
+        others = kinds - members - {type(None)}
+        part = [value if type(value) in members else None for value in column] if others else column
         numbers, distinct = pd.factorize(np.array([*part, None], dtype=object)[:-1])
         taken = numbers >= 0
         coded[taken] = numbers[taken] + len(held)

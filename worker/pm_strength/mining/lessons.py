@@ -143,8 +143,9 @@ def _frame(
 
     n, avg_rr = joined("n", np.int64), joined("mean_y", np.float64)
     edge = compute_edge(n, avg_rr, joined("yy", np.float64), coded.baseline, settings.var_prior)
-    yy, tt, ty = (joined(name, np.float64) for name in ("yy", "tt", "ty"))
-    decay = fit_decay(n, yy, tt, ty, edge.delta_rr)
+    sums = [joined(name, np.float64) for name in ("yy", "tt", "ty")]
+    decay = fit_decay(n, sums[0], sums[1], sums[2], edge.delta_rr)
+    sums.clear()
     scopes = [
         ScopeArray.of_group(
             [group.dimensions[d] for d in slices.dimensions],
@@ -174,7 +175,7 @@ def _frame(
             "doubling_hours": decay.doubling_hours,
             "slope_per_hour": decay.slope_per_hour,
             "slope_p_value": decay.p_value,
-            **evidence_columns([slices for _, slices in groups], evidence, edge.variance, scopes, settings),
+            **evidence_columns(evidence, scopes, settings),
         },
         copy=False,
     )

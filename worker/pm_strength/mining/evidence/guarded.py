@@ -17,7 +17,7 @@ from .bayes import Contrast
 from .drift import Claim, ScopeKey, drift_log, pulled, scope_key
 from .edges import Design, Walk, slice_prior, walk_edges
 from .groups import GroupEffect
-from .keys import code_keys
+from .keys import same_trades
 from .tilts import MAX_TILTS, fit_tilts
 from .weighed import Weighed
 
@@ -70,7 +70,7 @@ def fit_group(
     of_slices = _part(weighed.contrast, place)
     total, least = of_slices.total, settings.guarded_n_min
     candidate = (of_slices.n >= least) & (of_slices.n <= total - least)
-    candidate &= ~same_trades(found, of_slices.n)
+    candidate &= ~same_trades(found.codes, of_slices.n)
     walk = walk_edges(
         _design(weighed),
         of_slices,
@@ -168,12 +168,6 @@ def _hold_to_claims(
     return _Held(drift, claimed, since)
 
 
-def same_trades(found: Any, n: FloatArray) -> Any:
-    """Which slices have the same trades as one with a dimension fewer."""
-    keys = code_keys([int(column.max(initial=-1)) + 1 for column in found.codes.T])
-    return lattice.same_trades(found.codes, n, keys)
-
-
 def _part(whole: Contrast, place: IntArray) -> Contrast:
     return Contrast(whole.n[place], whole.total, whole.design[place], whole.weight[place])
 
@@ -207,7 +201,7 @@ def _trades_in(group: Any, codes: Any) -> IntArray:
     """The trades of a slice; one with several rows may come several times."""
     rows = np.arange(len(group.trade))
     for d in np.flatnonzero(codes >= 0):
-        rows = rows[group.codes[d, rows] == codes[d]]
+        rows = rows[group.codes[rows, d] == codes[d]]
     trades: IntArray = group.trade[rows]
     return trades
 
@@ -238,7 +232,7 @@ def _members(weighed: Weighed, singles: IntArray) -> sparse.csr_array:
     for number, s in enumerate(singles):
         d = int(np.argmax(weighed.found.codes[s] >= 0))
         held = np.zeros(len(weighed.trades), dtype=bool)
-        held[trade[codes[d] == weighed.found.codes[s, d]]] = True
+        held[trade[codes[:, d] == weighed.found.codes[s, d]]] = True
         inside = np.flatnonzero(held)
         rows.append(np.full(len(inside), number))
         columns.append(inside)

@@ -1,10 +1,9 @@
 """Sums over the distinct trades of every slice of a group, in one fixed order of slices. Compiled.
 
-The slices are those of the cube; here it is walked once more with its trades in order of time, because the
-trades of a slice within a block are no sum over rows: in order of time they are runs, and the sum of the
-squares of their lengths grows by 2 * length + 1 with each trade. The walk partitions rows by one dimension
-at a time, as the cube does (BUC: Beyer and Ramakrishnan, SIGMOD 1999), and can be repeated: to sum another
-number of each trade, or to add a number of each slice to its trades.
+The slices are those of the cube, but for the empty subset; here it is walked once more with its rows in
+order of time, which `tally.py` needs. At each slice its rows are summed by the values of all dimensions that
+follow, then partitioned by one dimension after the other (BUC: Beyer and Ramakrishnan, SIGMOD 1999). The walk
+can be repeated: to sum another number of each trade, or to add a number of each slice to its trades.
 """
 
 from __future__ import annotations
@@ -15,21 +14,20 @@ import numpy as np
 
 from ..cube.compiled import compiled
 from ..cube.sums import add
+from .tally import Tally, clear, lengthen, new_tally, squares_of, trades_of
 
 # What a walk does: find the slices with their sums, sum a number of the trades, or add one to the trades.
 FIND, GATHER, SCATTER = range(3)
-
-# A record has eight numbers, which are added at once: 1, r, and the group's trades in the trade's block of
-# each length. The sums of a slice are those of the records, the squares for each length, and the scores.
-N, R, CROWD, RECORD = 0, 1, 2, 8
 
 
 class Group(NamedTuple):
     """A group's rows in order of time, the rows of a trade together.
 
-    `codes` is dimensions x rows, `cards[d]` where a dimension is missing or rare; `trade` numbers the trades
-    from 0, `single` says whether each has one row. `records` is rows x 8, `scores` rows x 8 or x 0 of further
-    numbers to be summed, `blocks` (rows x lengths) the blocks of time that are looked at.
+    `codes` is rows x dimensions, `cards[d]` where a dimension is missing or rare. Its last column is no
+    dimension: it holds code * (cards[-1] + 1) + code of the last two, where these are no more than there are
+    rows. `trade` numbers the trades from 0, `single` says whether each has one row. `records` has the numbers
+    that are summed, `wide` rows of 8 for each row, of which the first `columns` are used; `blocks` is
+    rows x 4: the blocks of the first `kinds` lengths that are looked at, then 0.
     """
 
     codes: Any
@@ -37,19 +35,32 @@ class Group(NamedTuple):
     trade: Any
     single: bool
     records: Any
-    scores: Any
+    wide: int
+    columns: int
     blocks: Any
+    kinds: int
 
 
 class Slices(NamedTuple):
-    """The slices below the empty subset: their codes (-1: not in it), and their sums; the walk's own order.
+    """The slices below the empty subset, in the walk's own order: their codes (-1: not in it) and sums.
 
-    `made` is how many slices each step of the walk has made, which is what repeats it.
+    The columns of `sums`: the trades, the sums of squares for each length, the sums of the records. `made`
+    is how many slices each step of the walk has made, which is what repeats it.
     """
 
     codes: Any
     sums: Any
     made: Any
+
+
+class Node(NamedTuple):
+    """Some rows, and the columns from `first` to `last` they are summed by, in cells `begin` to `end`."""
+
+    rows: Any
+    first: int
+    last: int
+    begin: int
+    end: int
 
 
 @compiled
@@ -62,215 +73,253 @@ def walk(
     the slices that were `found` to `out`. SCATTER: adds `r` (one a slice) to `out`, one a trade, where the
     trade is in the slice. Ends early once `stop[0]` is set.
     """
-    width, count = group.codes.shape
-    kinds, extra = group.blocks.shape[1], group.scores.shape[1]
-    columns = RECORD + kinds + extra
-    largest = 1
-    for d in range(width):
-        largest = max(largest, group.cards[d] + 1)
+    count, width = len(group.codes), len(group.cards)
+    offset = _offsets(group.cards, count)
+    cells = offset[-1]
     levels = max(1, min(limit, width))
-    index = np.empty((levels + 1, count), np.int32)
+    index = np.empty((levels, count), np.uint32)
     index[0] = np.arange(count)
-    lo, hi, at_dim = (
-        np.zeros(levels + 1, np.int64),
-        np.zeros(levels + 1, np.int64),
-        np.zeros(levels + 1, np.int64),
-    )
-    segment = np.zeros((levels + 1, largest + 1), np.int64)
-    value = np.zeros((levels + 1, largest), np.int64)
-    kept, next_child = np.zeros(levels + 1, np.int64), np.zeros(levels + 1, np.int64)
+    none = np.zeros(levels, np.int64)
+    lo, hi, first, split = none.copy(), none.copy(), none.copy(), none.copy()
+    # a node's slices, the next one to be gone into, and the dimension of the one before (-1: none)
+    begin, end, following, went = none.copy(), none.copy(), none.copy(), none.copy()
+    segment = np.zeros((levels, cells + 1), np.int64)
     current = np.full(width, -1, np.int32)
-    sums, seen = np.zeros((largest, RECORD)), np.zeros(largest, np.int64)
-    scores = np.zeros((largest, RECORD))
-    block, runs = np.zeros((largest, kinds), np.int32), np.zeros((largest, 2 * kinds))
-    value_sum = np.zeros(largest)
-    # a number of each row, in the order of the node's rows
-    laid = np.empty((levels + 1, count if what == GATHER else 0))
-    rows_of = np.zeros(largest, np.int64)
-    codes, out_sums, made = found.codes, found.sums, found.made
+    tally = new_tally(cells if what == FIND else 1, group.wide)
+    cell_sum, seen = np.zeros(1 if what == FIND else cells), np.zeros(1 if what == FIND else cells, np.int32)
+    codes, sums, made = found.codes, found.sums, found.made
     if what == FIND:
-        codes, out_sums, made = (
-            np.empty((256, width), np.int32),
-            np.empty((256, columns)),
-            np.empty(256, np.int64),
-        )
-    slices = steps = level = 0
-    hi[0], at_dim[0] = count, -1
-    if what == GATHER:
-        for row in range(count):
-            laid[0, row] = r[group.trade[row]]
-    while level >= 0 and stop[0] == 0 and limit > 0:
-        if next_child[level] < kept[level]:
-            child = next_child[level]
-            next_child[level] += 1
-            current[at_dim[level]] = value[level, child]
-            lo[level + 1], hi[level + 1] = segment[level, child], segment[level, child + 1]
-            at_dim[level + 1] = at_dim[level]
-            kept[level + 1] = next_child[level + 1] = 0
-            level += 1
-            if what == GATHER:
-                for at in range(lo[level], hi[level]):
-                    laid[level, at] = r[group.trade[index[level, at]]]
-            continue
-        if at_dim[level] >= 0 and kept[level] > 0:
-            current[at_dim[level]] = -1
-        kept[level] = next_child[level] = 0
-        at_dim[level] += 1
-        d = at_dim[level]
-        if d >= width:
+        codes = np.empty((256, width), np.int32)
+        sums, made = np.empty((256, 1 + group.kinds + group.columns)), np.empty(256, np.int64)
+    # as a literal 0 everything below would be compiled once more for it
+    slices = steps = np.int64(0)
+    level = 0
+    hi[0], fresh = count, True
+    while level >= 0 and stop[0] == 0 and limit > 0 and width > 0:
+        if fresh:
+            fresh = False
+            size = hi[level] - lo[level]
+            # the last two dimensions at once, where that takes no more cells than there are rows
+            both = first[level] + 2 <= width and level + 2 <= limit and 0 < cells - offset[width] <= size
+            last = width + 1 if both else width
+            node = Node(
+                *(index[level, lo[level] : hi[level]], first[level], last),
+                *(offset[first[level]], offset[last]),
+            )
+            if what == FIND:
+                clear(tally, node.begin, node.end, group.wide)
+                _tally_rows(group, offset, node, tally)
+                codes, sums, enough = _write(group, offset, node, tally, n_min, current, codes, sums, slices)
+                if steps == len(made):
+                    longer = np.empty(2 * steps, np.int64)
+                    longer[:steps] = made
+                    made = longer
+                made[steps] = enough
+            else:
+                enough = made[steps]
+                if enough > 0:
+                    cell_sum[node.begin : node.end] = 0.0
+                    seen[node.begin : node.end] = -1
+                if enough > 0 and what == GATHER:
+                    _gather(group, offset, node, r, cell_sum, seen)
+                    for s in range(slices, slices + enough):
+                        out[s] = cell_sum[_cell(group, offset, node, codes, s)]
+                elif enough > 0:
+                    for s in range(slices, slices + enough):
+                        cell_sum[_cell(group, offset, node, codes, s)] = r[s]
+                    _scatter(group, offset, node, cell_sum, seen, out)
+            begin[level], following[level], went[level] = slices, slices, -1
+            slices += enough
+            steps += 1
+            end[level] = slices if level + 1 < limit else begin[level]
+            split[level] = width - 2 if both else width - 1
+
+        s, d = following[level], width
+        if went[level] >= 0:
+            current[went[level]] = -1
+        if s < end[level]:
+            d = _dimension(codes, s, first[level])
+        if d >= split[level]:
             level -= 1
             continue
-
-        column, card = group.codes[d], group.cards[d]
-        rows = index[level, lo[level] : hi[level]]
-        deeper = level + 1 < limit and d + 1 < width
-        if what == FIND:
-            _sum_rows(group, column, card, rows, sums, scores, seen, block, runs, rows_of)
-            enough = 0
-            for v in range(card):
-                if sums[v, N] >= n_min:
-                    value[level, enough] = v
-                    enough += 1
-            if slices + enough > len(codes):
-                codes, out_sums = _grown(codes, out_sums, slices, enough)
-            for k in range(enough):
-                v = value[level, k]
-                for e in range(width):
-                    codes[slices + k, e] = current[e]
-                codes[slices + k, d] = v
-                for e in range(RECORD):
-                    out_sums[slices + k, e] = sums[v, e]
-                for h in range(kinds):
-                    out_sums[slices + k, RECORD + h] = runs[v, 2 * h + 1]
-                for e in range(extra):
-                    out_sums[slices + k, RECORD + kinds + e] = scores[v, e]
-            if steps == len(made):
-                longer = np.empty(2 * steps, np.int64)
-                longer[:steps] = made
-                made = longer
-            made[steps] = enough
-        else:
-            enough = made[steps]
-            for k in range(enough):
-                value[level, k] = codes[slices + k, d]
-            if enough > 0 and what == GATHER:
-                _gather(group, column, card, rows, laid[level, lo[level] :], value_sum, seen)
-                for k in range(enough):
-                    out[slices + k] = value_sum[value[level, k]]
-            elif enough > 0:
-                value_sum[: card + 1] = 0.0
-                for k in range(enough):
-                    value_sum[value[level, k]] = r[slices + k]
-                _scatter(group, column, card, rows, value_sum, seen, out)
-            if enough > 0 and deeper:
-                _count_rows(column, card, rows, rows_of)
-        slices += enough
-        steps += 1
-        if deeper and enough > 0:
+        if went[level] != d:
             _partition(
-                column, card, rows, rows_of, value[level], enough, lo[level], segment[level], index[level + 1]
+                *(group, d, index[level], lo[level], hi[level]),
+                *(codes, begin[level], s, end[level], segment[level], index[level + 1]),
             )
-            kept[level] = enough
-    return Slices(codes[:slices], out_sums[:slices], made[:steps])
+        at = s - begin[level]
+        current[d], went[level], following[level] = codes[s, d], d, s + 1
+        lo[level + 1], hi[level + 1], first[level + 1] = segment[level, at], segment[level, at + 1], d + 1
+        level += 1
+        fresh = True
+    return Slices(codes[:slices], sums[:slices], made[:steps])
 
 
 @compiled
-def _sum_rows(
+def _offsets(cards: Any, count: int) -> Any:
+    """Where the cells of each column begin, and how many there are of all for `count` rows."""
+    width = len(cards)
+    offset = np.zeros(width + 2, np.int64)
+    for d in range(width):
+        offset[d + 1] = offset[d] + cards[d] + 1
+    offset[width + 1] = offset[width]
+    if width > 1 and (cards[width - 2] + 1) * (cards[width - 1] + 1) <= count:
+        offset[width + 1] += (cards[width - 2] + 1) * (cards[width - 1] + 1)
+    return offset
+
+
+@compiled
+def _dimension(codes: Any, s: int, first: int) -> int:
+    """The first dimension, from `first` on, that a slice has."""
+    d = first
+    while codes[s, d] < 0:
+        d += 1
+    return d
+
+
+@compiled
+def _tally_rows(group: Group, offset: Any, node: Node, tally: Tally) -> None:
+    """Add the distinct trades of a node's rows to its cells.
+
+    The loop calls nothing that takes an array: counting who holds it would take most of the time.
+    """
+    codes, records, blocks, trade = group.codes, group.records, group.blocks, group.trade
+    sums, runs, seen = tally.sums, tally.runs, tally.seen
+    single, wide = group.single, group.wide
+    for row in node.rows:
+        for d in range(node.first, node.last):
+            cell = offset[d] + codes[row, d]
+            if not single:
+                if seen[cell] == trade[row]:
+                    continue
+                seen[cell] = trade[row]
+            add(sums, cell * wide, records, row * wide)
+            if wide > 1:
+                add(sums, cell * wide + 1, records, row * wide + 1)
+            lengthen(runs, cell, blocks, row)
+
+
+@compiled
+def _write(
     group: Group,
-    column: Any,
-    card: int,
-    rows: Any,
+    offset: Any,
+    node: Node,
+    tally: Tally,
+    n_min: float,
+    current: Any,
+    codes: Any,
     sums: Any,
-    scores: Any,
-    seen: Any,
-    block: Any,
-    runs: Any,
-    rows_of: Any,
-) -> None:
-    """Sum the distinct trades of some rows by the values of one dimension."""
-    kinds, extra = group.blocks.shape[1], group.scores.shape[1]
-    seen[: card + 1] = -1
-    rows_of[: card + 1] = 0
-    sums[: card + 1] = 0.0
-    block[: card + 1] = -1
-    runs[: card + 1] = 0.0
-    if extra > 0:
-        scores[: card + 1] = 0.0
-    for row in rows:
-        v = column[row]
-        rows_of[v] += 1
-        if not group.single:
-            if seen[v] == group.trade[row]:
-                continue
-            seen[v] = group.trade[row]
-        add(sums, v, group.records, row)
-        if extra > 0:
-            add(scores, v, group.scores, row)
-        for h in range(kinds):
-            if block[v, h] != group.blocks[row, h]:
-                block[v, h] = group.blocks[row, h]
-                runs[v, 2 * h] = 0.0
-            runs[v, 2 * h + 1] += 2.0 * runs[v, 2 * h] + 1.0
-            runs[v, 2 * h] += 1.0
+    held: int,
+) -> tuple[Any, Any, int]:
+    """Write the slices of a node's cells with `n_min` trades after the first `held`; returns how many."""
+    width = len(group.cards)
+    enough, at = np.int64(0), held
+    for cell in range(node.begin, node.end):
+        enough += trades_of(tally, cell) >= n_min
+    if held + enough > len(codes):
+        codes, sums = _grown(codes, sums, held, enough)
+    for d in range(node.first, min(node.last, width)):
+        for v in range(group.cards[d]):
+            if trades_of(tally, offset[d] + v) >= n_min:
+                _write_cell(group, tally, offset[d] + v, current, codes, sums, at)
+                codes[at, d] = v
+                at += 1
+    if node.last > width:
+        stride = group.cards[width - 1] + 1
+        for v in range(group.cards[width - 2]):
+            for u in range(stride - 1):
+                cell = offset[width] + v * stride + u
+                if trades_of(tally, cell) >= n_min:
+                    _write_cell(group, tally, cell, current, codes, sums, at)
+                    codes[at, width - 2], codes[at, width - 1] = v, u
+                    at += 1
+    return codes, sums, at - held
 
 
 @compiled
-def _gather(group: Group, column: Any, card: int, rows: Any, laid: Any, value_sum: Any, seen: Any) -> None:
-    """Sum a number of the distinct trades of some rows by the values of one dimension."""
-    value_sum[: card + 1] = 0.0
-    if group.single:
-        for at in range(len(rows)):
-            value_sum[column[rows[at]]] += laid[at]
-        return
-    seen[: card + 1] = -1
-    for at in range(len(rows)):
-        v, trade = column[rows[at]], group.trade[rows[at]]
-        if seen[v] != trade:
-            seen[v] = trade
-            value_sum[v] += laid[at]
+def _write_cell(group: Group, tally: Tally, cell: int, current: Any, codes: Any, sums: Any, at: int) -> None:
+    for e in range(len(current)):
+        codes[at, e] = current[e]
+    sums[at, 0] = trades_of(tally, cell)
+    for h in range(group.kinds):
+        sums[at, 1 + h] = squares_of(tally, cell, h)
+    for e in range(group.columns):
+        sums[at, 1 + group.kinds + e] = tally.sums[cell * group.wide + e // 8, e % 8]
 
 
 @compiled
-def _scatter(group: Group, column: Any, card: int, rows: Any, value_sum: Any, seen: Any, out: Any) -> None:
-    """Add the number of each value to the distinct trades of its rows."""
-    seen[: card + 1] = -1
-    for row in rows:
-        v, trade = column[row], group.trade[row]
-        if seen[v] != trade:
-            seen[v] = trade
-            out[trade] += value_sum[v]
+def _cell(group: Group, offset: Any, node: Node, codes: Any, s: int) -> int:
+    """The cell of a slice that a node has made."""
+    width = len(group.cards)
+    d = _dimension(codes, s, node.first)
+    if d == width - 2 and codes[s, width - 1] >= 0:
+        return int(offset[width] + codes[s, d] * (group.cards[width - 1] + 1) + codes[s, width - 1])
+    return int(offset[d] + codes[s, d])
 
 
 @compiled
-def _count_rows(column: Any, card: int, rows: Any, rows_of: Any) -> None:
-    for v in range(card + 1):
-        rows_of[v] = 0
-    for row in rows:
-        rows_of[column[row]] += 1
+def _gather(group: Group, offset: Any, node: Node, r: Any, cell_sum: Any, seen: Any) -> None:
+    """Sum a number of the distinct trades of a node's rows in its cells."""
+    codes, trades, single = group.codes, group.trade, group.single
+    for row in node.rows:
+        trade = trades[row]
+        number = r[trade]
+        for d in range(node.first, node.last):
+            cell = offset[d] + codes[row, d]
+            if single or seen[cell] != trade:
+                seen[cell] = trade
+                cell_sum[cell] += number
+
+
+@compiled
+def _scatter(group: Group, offset: Any, node: Node, cell_sum: Any, seen: Any, out: Any) -> None:
+    """Add the number of each cell to the distinct trades of its rows."""
+    codes, trades, single = group.codes, group.trade, group.single
+    for row in node.rows:
+        trade = trades[row]
+        number = 0.0
+        for d in range(node.first, node.last):
+            cell = offset[d] + codes[row, d]
+            if single or seen[cell] != trade:
+                seen[cell] = trade
+                number += cell_sum[cell]
+        out[trade] += number
 
 
 @compiled
 def _partition(
-    column: Any,
-    card: int,
-    rows: Any,
-    rows_of: Any,
-    value: Any,
-    enough: int,
-    start: int,
+    group: Group,
+    d: int,
+    index: Any,
+    lo: int,
+    hi: int,
+    slices: Any,
+    begin: int,
+    first: int,
+    end: int,
     segment: Any,
     below: Any,
 ) -> None:
-    """Put the rows of the kept values into `below`, stably, value by value."""
-    place = np.full(card + 1, -1, np.int64)
-    position = start
-    for k in range(enough):
-        segment[k] = position
-        place[value[k]] = position
-        position += rows_of[value[k]]
-    segment[enough] = position
-    for row in rows:
-        v = column[row]
+    """Put a node's rows of the slices of one dimension, from `first` on, into `below`, slice by slice.
+
+    They are in order of time as before; `segment[s - begin]` is where those of slice s begin.
+    """
+    codes = group.codes
+    rows_of = np.zeros(group.cards[d] + 1, np.int64)
+    for at in range(lo, hi):
+        rows_of[codes[index[at], d]] += 1
+    place = np.full(group.cards[d] + 1, -1, np.int64)
+    position = lo
+    s = first
+    while s < end and slices[s, d] >= 0:
+        v = slices[s, d]
+        segment[s - begin] = place[v] = position
+        position += rows_of[v]
+        s += 1
+        segment[s - begin] = position
+    for at in range(lo, hi):
+        row = index[at]
+        v = codes[row, d]
         if place[v] >= 0:
             below[place[v]] = row
             place[v] += 1
@@ -282,39 +331,3 @@ def _grown(codes: Any, sums: Any, held: int, more: int) -> tuple[Any, Any]:
     new_codes, new_sums = np.empty((size, codes.shape[1]), codes.dtype), np.empty((size, sums.shape[1]))
     new_codes[:held], new_sums[:held] = codes[:held], sums[:held]
     return new_codes, new_sums
-
-
-@compiled
-def same_trades(codes: Any, n: Any, keys: Any) -> Any:
-    """Which slices have the same trades as one with a dimension fewer, and so say nothing new.
-
-    `keys[d]` holds a random 64-bit number for each code of dimension d: the sum over a slice's codes is
-    what it is found by.
-    """
-    count, width = codes.shape
-    size = 16
-    while size < 2 * count:
-        size *= 2
-    mask = size - 1
-    slot = np.full(size, -1, np.int64)
-    key = np.zeros(count, np.uint64)
-    for s in range(count):
-        for d in range(width):
-            if codes[s, d] >= 0:
-                key[s] += keys[d, codes[s, d]]
-        at = np.int64(key[s] >> np.uint64(20)) & mask
-        while slot[at] >= 0:
-            at = (at + 1) & mask
-        slot[at] = s
-    same = np.zeros(count, np.bool_)
-    for s in range(count):
-        for d in range(width):
-            if codes[s, d] >= 0:
-                wanted = key[s] - keys[d, codes[s, d]]
-                at = np.int64(wanted >> np.uint64(20)) & mask
-                while slot[at] >= 0:
-                    if key[slot[at]] == wanted:
-                        same[s] = same[s] or n[slot[at]] == n[s]
-                        break
-                    at = (at + 1) & mask
-    return same

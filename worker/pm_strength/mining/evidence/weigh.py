@@ -12,11 +12,12 @@ import numpy as np
 
 from ...settings import LearningSettings
 from ..cube.iceberg import POLL_SECONDS, Slices
-from ..encode import MISSING, CodedEvents, CodedGroup
+from ..encode import MISSING, CodedEvents, CodedGroup, FloatArray
 from .drift import Claim, GroupKey, ScopeKey
-from .groups import GroupEffect, group_effects
+from .groups import group_effects
 from .guarded import Fit, fit_group
 from .shared_time import shared_variance
+from .statistics import slice_statistics
 from .trades import distinct_trades
 from .weighed import Weighed, weigh_group
 
@@ -25,12 +26,17 @@ SIZED = ("entry", "add")
 
 @dataclass(frozen=True, slots=True)
 class GroupEvidence:
-    """What is known of a group's slices, in the cube's order; `fit` only where the group is sized."""
+    """What is known of a group's slices, in the cube's order; `fit` only where the group is sized.
+
+    `columns` are those of `statistics.slice_statistics`. `scores` are the sums of `scores.score_columns` over
+    its `trades`; none where nothing is known.
+    """
 
     category: str
-    weighed: Weighed
+    columns: dict[str, FloatArray]
+    scores: FloatArray
+    trades: int
     fit: Fit | None
-    effect: GroupEffect
 
 
 def weigh(
@@ -60,7 +66,8 @@ def weigh(
             key = group.pattern_key, group.action_category
             scope_of = partial(_scope_of, group, slices, weighed)
             fit = fit_group(weighed, effects[number], settings, claims.get(key, {}), scope_of)
-        return GroupEvidence(group.action_category, weighed, fit, effects[number])
+        columns = slice_statistics(weighed, slices, effects[number], settings)
+        return GroupEvidence(group.action_category, columns, weighed.more[0], len(weighed.trades), fit)
 
     with ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(one, number) for number in range(len(cube))]

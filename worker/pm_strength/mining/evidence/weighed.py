@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy.typing as npt
 
 from ...settings import LearningSettings
 from ..cube.iceberg import Slices, frequent_values
-from ..encode import MISSING, CodedGroup, FloatArray, IntArray
+from ..encode import CodedGroup, FloatArray, IntArray
 from . import lattice
 from .bayes import Contrast, contrast, own_design
-from .keys import code_keys, key_of
+from .keys import places
 from .scores import score_columns
+from .tally import KINDS, RECORD
 from .trades import GroupTrades, about_mean, group_trades
 
 
@@ -53,30 +55,31 @@ def weigh_group(
     total = len(trades)
     residual, s2 = about_mean(trades.y)
     active = np.flatnonzero(rho > 0)
+    kinds = len(active)
     blocks = trades.blocks[active]
     crowd, all_squares = _crowds(blocks)
     scores = score_columns(group, trades.first)
+    # what is so for every trade needs no sum: it is their number
+    counted = np.flatnonzero((scores != 1.0).any(axis=0))
+    numbers = np.column_stack([residual, crowd.T, scores[:, counted]])
     n_min = settings.least_trades
     order, codes, cards = frequent_values(group, n_min)
     limit = len(order) if settings.max_dims is None else min(settings.max_dims, len(order))
-    rows = _rows(trades, codes, cards, residual, blocks, crowd, scores)
+    rows = _rows(trades, codes, cards, numbers, blocks)
     nothing = lattice.Slices(np.empty((0, len(order)), np.int32), np.empty((0, 0)), np.empty(0, np.int64))
     unused = np.empty(0)
     found = lattice.walk(rows, float(n_min), limit, lattice.FIND, nothing, unused, unused, stop)
-    place = _places(found.codes, slices, order)
+    place = places(found.codes, slices.codes)
 
-    kinds = len(active)
     sums = np.zeros((len(slices.n), found.sums.shape[1]))
     # the empty subset: all trades
-    sums[0, lattice.N] = total
-    sums[0, lattice.CROWD : lattice.CROWD + kinds] = all_squares
-    sums[0, lattice.RECORD : lattice.RECORD + kinds] = all_squares
-    if scores.shape[1]:
-        sums[0, lattice.RECORD + kinds :][: scores.shape[1]] = scores.sum(axis=0)
-    sums[place] = found.sums
-    n = sums[:, lattice.N]
-    squares = sums[:, lattice.RECORD : lattice.RECORD + kinds]
-    met = sums[:, lattice.CROWD : lattice.CROWD + kinds]
+    sums[0] = total, *all_squares, 0.0, *all_squares, *scores[:, counted].sum(axis=0)
+    if not stop[0]:
+        sums[place] = found.sums
+    n, squares = sums[:, 0], sums[:, 1 : 1 + kinds]
+    outcome, met = sums[:, 1 + kinds], sums[:, 2 + kinds : 2 + 2 * kinds]
+    more = np.repeat(n[:, None], scores.shape[1], axis=1)
+    more[:, counted] = sums[:, 2 + 2 * kinds :]
     return Weighed(
         trades=trades,
         group=rows,
@@ -84,8 +87,8 @@ def weigh_group(
         place=place,
         contrast=contrast(n, float(total), rho[active], squares, met, all_squares),
         own=own_design(n, rho[active], squares),
-        sums=sums[:, lattice.R],
-        more=sums[:, lattice.RECORD + kinds :][:, : scores.shape[1]],
+        sums=outcome,
+        more=more,
         sigma=float(np.sqrt(s2)),
         residual=residual,
         limit=limit,
@@ -96,28 +99,32 @@ def weigh_group(
 
 
 def _rows(
-    trades: GroupTrades,
-    codes: npt.NDArray[Any],
-    cards: IntArray,
-    residual: FloatArray,
-    blocks: IntArray,
-    crowd: FloatArray,
-    scores: FloatArray,
+    trades: GroupTrades, codes: npt.NDArray[Any], cards: IntArray, numbers: FloatArray, blocks: IntArray
 ) -> lattice.Group:
-    """The rows of a group as the lattice takes them."""
-    of_trade = np.zeros((len(trades), lattice.RECORD))
-    of_trade[:, lattice.N], of_trade[:, lattice.R] = 1.0, residual
-    of_trade[:, lattice.CROWD : lattice.CROWD + len(crowd)] = crowd.T
-    held = np.zeros((len(trades), lattice.RECORD if scores.shape[1] else 0))
-    held[:, : scores.shape[1]] = scores
+    """The rows of a group as the lattice takes them; `numbers` (trades x columns) are summed."""
+    columns, kinds = numbers.shape[1], len(blocks)
+    wide = -(-columns // RECORD)
+    records = np.zeros((len(numbers), wide * RECORD))
+    records[:, :columns] = numbers
+    held = np.zeros((len(numbers), KINDS + 1))
+    held[:, :kinds] = blocks.T
+    width, joint = len(cards), math.prod((cards[-2:] + 1).tolist())
+    both = width > 1 and joint <= len(trades.row)
+    largest = max([*cards.tolist(), joint - 1 if both else 0])
+    coded = np.zeros((len(trades.row), width + 1), np.uint16 if largest < 2**16 else np.uint32)
+    coded[:, :width] = codes[trades.row]
+    if both:
+        coded[:, width] = coded[:, width - 2] * (cards[width - 1] + 1) + coded[:, width - 1]
     return lattice.Group(
-        codes=np.ascontiguousarray(codes[trades.row].T.astype(np.int32)),
+        codes=coded,
         cards=cards,
-        trade=trades.row_trade,
+        trade=trades.row_trade.astype(np.int32),
         single=len(trades.row) == len(trades),
-        records=of_trade[trades.row_trade],
-        scores=held[trades.row_trade],
-        blocks=np.ascontiguousarray(blocks.T[trades.row_trade].astype(np.int32)),
+        records=records[trades.row_trade].reshape(-1, RECORD),
+        wide=wide,
+        columns=columns,
+        blocks=held[trades.row_trade],
+        kinds=kinds,
     )
 
 
@@ -130,15 +137,3 @@ def _crowds(blocks: IntArray) -> tuple[FloatArray, FloatArray]:
         count = np.bincount(number).astype(np.float64)
         crowd[h], squares[h] = count[number], count @ count
     return crowd, squares
-
-
-def _places(codes: npt.NDArray[Any], slices: Slices, order: IntArray) -> IntArray:
-    """Where among the cube's slices those of the lattice are: both are sorted by a key of their codes."""
-    keys = code_keys([int(slices.codes[:, d].max(initial=MISSING)) + 1 for d in range(len(order))])
-    mine, theirs = key_of(codes, keys), key_of(slices.codes, keys)
-    by_mine, by_theirs = np.argsort(mine, kind="stable"), np.argsort(theirs, kind="stable")
-    # the empty subset has the key 0, as no other
-    by_theirs = by_theirs[theirs[by_theirs] != 0]
-    place = np.empty(len(codes), np.int64)
-    place[by_mine] = by_theirs
-    return place
