@@ -82,11 +82,21 @@ begin
 
   -- a strand that made an event is not a dead letter any more, nor is its close
   update public.pm_dead_letters d set resolved_at = now()
-  where d.requeued_at is null and d.resolved_at is null and d.queue = 'pm_strength_trades'
-    and hashtextextended(coalesce(d.strand_id, d.job), 0) in (
-      select hashtextextended(l.id, 0) from unnest(captured || closes) l (id)
-    )
-    and (d.strand_id = any (captured) or (d.strand_id = any (closes) and d.code in ('no_actions', 'failed')));
+  where d.id = any (array(
+    select o.id
+    from (
+      select c.id, false as is_close from unnest(captured) c (id)
+      union all
+      select c.id, true from unnest(closes) c (id)
+    ) l
+    cross join lateral (
+      select w.id, w.strand_id, w.code from public.pm_dead_letters w
+      where w.requeued_at is null and w.resolved_at is null and w.queue = 'pm_strength_trades'
+        and hashtextextended(coalesce(w.strand_id, w.job), 0) = hashtextextended(l.id, 0)
+      offset 0
+    ) o
+    where o.strand_id = l.id and (not l.is_close or o.code in ('no_actions', 'failed'))
+  ));
 
   if cardinality(done_ids) > 0 then
     perform pgmq.archive('pm_strength_trades', done_ids);
