@@ -216,7 +216,7 @@ def test_a_diff_names_what_was_added_removed_and_changed() -> None:
 
     before = [row("same", 1.2), row("gone", 0.5), row("other", 1.1)]
     after = [
-        {**row("same", 1.2), "scope_subset": {"b": 1.0, "a": "same"}},
+        {**row("same", 1.2 + 1e-15), "scope_subset": {"b": 1.0, "a": "same"}},
         row("new", 1.3),
         row("other", 1.2),
     ]

@@ -37,7 +37,7 @@ const TIMEOUT_MS = 9_000;
 const BATCH_BUDGET_MS = 5_000;
 
 const RUN_COLUMNS =
-  "id, kind, status, started_at, finished_at, source_run_id, events, trades, lessons, overrides, baseline, warning, error";
+  "id, module, kind, role, status, started_at, finished_at, source_run_id, events, trades, lessons, overrides, baseline, warning, error";
 
 /** The calls that the functions make, with the rights of the caller. All of them are safe to repeat. */
 export class Database {

@@ -8,6 +8,9 @@ from typing import Any
 
 from ..scopes import TypedValue, typed_scope
 
+# Multipliers that differ by less are the same: the last digits of a fit follow the order of its sums.
+SAME = 1e-9
+
 Key = tuple[str, str, frozenset[tuple[str, TypedValue]]]
 
 
@@ -46,7 +49,7 @@ def diff_overrides(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[
     changes = []
     for row in after:
         was = old.pop(_key(row), None)
-        if was is None or was["multiplier"] != row["multiplier"]:
+        if was is None or abs(was["multiplier"] - row["multiplier"]) > SAME:
             changes.append(_change(row, None if was is None else was["multiplier"], row["multiplier"]))
     changes += [_change(row, row["multiplier"], None) for row in old.values()]
     return sorted(changes, key=lambda change: -change.size)
