@@ -223,8 +223,10 @@ def test_an_override_of_a_sum_explains_itself() -> None:
     match = Match(1, {"tf": "4h", "family": "ai"}, 0.79, 0.9, 1.0, stats=stats)
     assert match.explain() == "family=ai, tf=4h: -0.21 (evidence 850, 120 trades that count as 95)"
     assert Match(1, {}, 1.034, 1.0, 1.0).explain() == "always: +0.03"
-    tilt = Match(1, {"fresh": True, "rank": 2}, 1.1, 1.0, 1.0, stats={"evidence": 1e15, "n": 1200})
-    assert tilt.explain() == "fresh=true, rank=2: +0.10 (evidence beyond doubt, 1,200 trades)"
+    tilt = Match(
+        1, {"fresh": True, "rank": 2}, 1.1, 1.0, 1.0, stats={"evidence": 999999999999999.8, "n": 1200}
+    )
+    assert tilt.explain() == "fresh=true, rank=2: +0.10 (evidence over 1,000,000, 1,200 trades)"
 
 
 def test_a_resolution_by_sum_shows_what_each_override_adds() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import FileError
 from ..evaluation.evaluate import LEVEL, Evaluation, Result
+from ..runtime.resolution import shown_evidence
 from . import charts
 
 STYLE = """
@@ -148,7 +149,7 @@ def _overrides(result: Result) -> str:
             (
                 f"{row['action_category']} {row['pattern_key']}: {scope}",
                 _signed(row["multiplier"] - 1),
-                "" if evidence is None else f"{evidence:,.0f}",
+                "" if evidence is None else shown_evidence(evidence),
                 "" if effective is None else f"{effective:,.0f}",
             )
         )

@@ -15,8 +15,13 @@ from ..settings import LearningSettings
 REASONS = ("matched", "no_match", "zero_weight", "stale", "bad_input", "unavailable")
 # A resolution shows so many matches, the heaviest, unless all are asked for.
 SHOWN_MATCHES = 20
-# Larger evidence is written as this.
-MOST_EVIDENCE = 1e15
+# More evidence than this is not told apart in a text.
+MOST_EVIDENCE = 1e6
+
+
+def shown_evidence(evidence: float) -> str:
+    """Evidence as a text: beyond a million it is certain enough."""
+    return f"{evidence:,.0f}" if evidence <= MOST_EVIDENCE else f"over {MOST_EVIDENCE:,.0f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Match:
         stats = self.stats or {}
         told = []
         if (evidence := finite(stats.get("evidence"))) is not None:
-            told.append(f"evidence {evidence:,.0f}" if evidence < MOST_EVIDENCE else "evidence beyond doubt")
+            told.append(f"evidence {shown_evidence(evidence)}")
         if (trades := finite(stats.get("n"))) is not None:
             effective = finite(stats.get("n_effective"))
             counted = "" if effective is None else f" that count as {effective:,.0f}"
