@@ -60,11 +60,9 @@ def _joined(parts: Any, kind: type = float) -> Any:
     return np.concatenate([np.empty(0, kind), *parts])
 
 
-def _moment(microseconds: int) -> str | None:
-    """A time as ISO 8601; None for 0."""
-    if not microseconds:
-        return None
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(microseconds))).isoformat()
+def _moment(microseconds: int) -> str:
+    """A time as ISO 8601."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).isoformat()
 
 
 def _category_scores(evidence: Sequence[GroupEvidence]) -> list[FloatArray]:
@@ -86,6 +84,9 @@ def _fit(found: GroupEvidence, scopes: ScopeArray) -> dict[str, Any]:
     explained = np.full(count, None, dtype=object)
     for at in np.flatnonzero(fit.explained_by >= 0):
         explained[at] = scopes[int(fit.explained_by[at])]
+    claimed_at = np.full(count, None, dtype=object)
+    for at in np.flatnonzero(fit.since):
+        claimed_at[at] = _moment(int(fit.since[at]))
     return {
         "effect": fit.effect,
         "contribution": fit.contribution,
@@ -96,6 +97,6 @@ def _fit(found: GroupEvidence, scopes: ScopeArray) -> dict[str, Any]:
         "probability": fit.probability,
         "drift": np.exp(np.minimum(fit.drift, MAX_LOG)),
         "claimed": fit.claimed,
-        "claimed_at": np.array([_moment(since) for since in fit.since], dtype=object),
+        "claimed_at": claimed_at,
         "explained_by": explained,
     }

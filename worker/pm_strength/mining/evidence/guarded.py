@@ -18,6 +18,7 @@ from .drift import Claim, ScopeKey, drift_log, pulled, scope_key
 from .edges import Design, Walk, slice_prior, walk_edges
 from .groups import GroupEffect
 from .keys import same_trades
+from .nodes import Group, trades_with
 from .tilts import MAX_TILTS, fit_tilts
 from .weighed import Weighed
 
@@ -90,7 +91,9 @@ def fit_group(
     sigma = weighed.sigma if weighed.sigma > 0 else 1.0
     moves = np.abs(settings.gain * c / sigma) >= MIN_MOVE
     held = _hold_to_claims(weighed, c, np.flatnonzero(moves), claims, scope_of)
-    left = np.array([pulled(log, settings.drift_alarm) for log in np.nan_to_num(held.drift)])
+    left = np.ones(count)
+    for s in np.flatnonzero(np.isfinite(held.drift)):
+        left[s] = pulled(float(held.drift[s]), settings.drift_alarm)
     mean_fit = float((c * left * of_slices.n)[moves].sum()) / total
 
     effect = np.zeros(count + 1)
@@ -197,12 +200,9 @@ def _design(weighed: Weighed) -> Design:
     return Design(sums, spread)
 
 
-def _trades_in(group: Any, codes: Any) -> IntArray:
+def _trades_in(group: Group, codes: IntArray) -> IntArray:
     """The trades of a slice; one with several rows may come several times."""
-    rows = np.arange(len(group.trade))
-    for d in np.flatnonzero(codes >= 0):
-        rows = rows[group.codes[rows, d] == codes[d]]
-    trades: IntArray = group.trade[rows]
+    trades: IntArray = trades_with(group.codes, codes, group.trade)
     return trades
 
 
@@ -227,13 +227,11 @@ def _tilts(
 
 def _members(weighed: Weighed, singles: IntArray) -> sparse.csr_array:
     """Which trades are in which slices of one dimension: slices x trades."""
-    codes, trade = weighed.group.codes, weighed.group.trade
     rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for number, s in enumerate(singles):
-        d = int(np.argmax(weighed.found.codes[s] >= 0))
-        held = np.zeros(len(weighed.trades), dtype=bool)
-        held[trade[codes[:, d] == weighed.found.codes[s, d]]] = True
-        inside = np.flatnonzero(held)
+        inside = _trades_in(weighed.group, weighed.found.codes[s])
+        if not weighed.group.single:
+            inside = np.unique(inside)
         rows.append(np.full(len(inside), number))
         columns.append(inside)
     row, column = np.concatenate(rows), np.concatenate(columns)

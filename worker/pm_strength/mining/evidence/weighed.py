@@ -15,6 +15,7 @@ from ..encode import CodedGroup, FloatArray, IntArray
 from . import lattice
 from .bayes import Contrast, contrast, own_design
 from .keys import places
+from .nodes import Group
 from .scores import score_columns
 from .tally import KINDS, RECORD
 from .trades import GroupTrades, about_mean, group_trades
@@ -66,7 +67,9 @@ def weigh_group(
     order, codes, cards = frequent_values(group, n_min)
     limit = len(order) if settings.max_dims is None else min(settings.max_dims, len(order))
     rows = _rows(trades, codes, cards, numbers, blocks)
-    nothing = lattice.Slices(np.empty((0, len(order)), np.int32), np.empty((0, 0)), np.empty(0, np.int64))
+    nothing = lattice.Slices(
+        np.empty((0, len(order)), np.int32), np.empty((0, 0)), np.empty((0, 4), np.int64)
+    )
     unused = np.empty(0)
     found = lattice.walk(rows, float(n_min), limit, lattice.FIND, nothing, unused, unused, stop)
     place = places(found.codes, slices.codes)
@@ -100,7 +103,7 @@ def weigh_group(
 
 def _rows(
     trades: GroupTrades, codes: npt.NDArray[Any], cards: IntArray, numbers: FloatArray, blocks: IntArray
-) -> lattice.Group:
+) -> Group:
     """The rows of a group as the lattice takes them; `numbers` (trades x columns) are summed."""
     columns, kinds = numbers.shape[1], len(blocks)
     wide = -(-columns // RECORD)
@@ -115,7 +118,7 @@ def _rows(
     coded[:, :width] = codes[trades.row]
     if both:
         coded[:, width] = coded[:, width - 2] * (cards[width - 1] + 1) + coded[:, width - 1]
-    return lattice.Group(
+    return Group(
         codes=coded,
         cards=cards,
         trade=trades.row_trade.astype(np.int32),
