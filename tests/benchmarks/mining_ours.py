@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.benchmarks.mining_data import MISSING, CodedTable, to_frame
 from tests.benchmarks.mining_peers import Result
 
 N_MIN = 33
+PAGE = 20_000
 
 
 def cube(table: CodedTable, max_dims: int | None, threads: int = 1) -> Callable[[], Result]:
@@ -75,12 +77,22 @@ def unpacked(result: Result, width: int) -> Result:
 
 
 def everything(table: CodedTable, max_dims: int | None, threads: int = 1) -> Callable[[], pd.DataFrame]:
-    """From a frame with dict scopes to the frame of lessons."""
+    """From a frame with the JSON texts of scopes, in pages as the database gives them, to that of lessons."""
     from pm_strength import LearningSettings, mine_lessons
+    from pm_strength.mining.scope_texts import ScopeTexts
 
     frame = to_frame(table)
+    texts = [json.dumps(scope) for scope in frame.pop("scope")]
+    pages = ["\n".join(texts[at : at + PAGE]) for at in range(0, len(texts), PAGE)]
     settings = LearningSettings(n_min=N_MIN, max_dims=max_dims, max_lessons=10_000_000)
-    return lambda: mine_lessons(frame, settings, threads=threads)
+
+    def run() -> pd.DataFrame:
+        scopes = ScopeTexts()
+        for page in pages:
+            scopes.add(page)
+        return mine_lessons(frame.assign(scope=scopes.column()), settings, threads=threads)
+
+    return run
 
 
 def recursion(table: CodedTable) -> Callable[[], dict[Any, tuple[int, float, float]]]:

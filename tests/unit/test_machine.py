@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import pandas as pd
 import pytest
@@ -19,9 +20,11 @@ from pm_strength.project.store import Store
 from pm_strength.service import machine
 from pm_strength.service import runs as learning
 
+from ..support.packed import pack_events
+
 EVENTS = [
     {
-        **{"id": number, "trade_id": f"trade-{number}", "pattern_key": "p", "action_category": "entry"},
+        **{"id": number, "trade_id": str(UUID(int=number)), "pattern_key": "p", "action_category": "entry"},
         **{"scope": {"rank": 1}, "rr": 1.0, "pnl_usd": None, "rpnl_pct": None},
         "timestamp": "2026-01-01T00:00:00Z",
     }
@@ -38,8 +41,8 @@ class EventStore:
     def begin_run(self, *_: Any) -> dict[str, Any]:
         return {"run_id": 1, "horizon": len(EVENTS)}
 
-    def read_events(self, *_: Any) -> list[list[dict[str, Any]]]:
-        return [EVENTS]
+    def read_events(self, *_: Any) -> list[dict[str, Any]]:
+        return [pack_events(EVENTS)]
 
     def fail_run(self, *_: Any) -> None:
         pass

@@ -19,7 +19,7 @@ from pm_strength import LearningSettings, mine_lessons
 from pm_strength.errors import EventsError, LessonLimitError
 from pm_strength.mining import lesson_rows
 from pm_strength.mining.cube import compiled
-from pm_strength.mining.encode import _code_scopes
+from pm_strength.mining.scope_codes import code_scopes
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
 from tests.benchmarks.mining_ours import recursion
 from tests.support import reference
@@ -250,7 +250,7 @@ def test_the_codes_of_very_many_values_are_wide_enough() -> None:
     most = 2**15 - 1
     for count, kind in ((most - 1, np.int16), (most, np.int32)):
         scopes = [{"id": number} for number in range(count)]
-        dimensions, ((*values,),), codes = _code_scopes(np.array(scopes, dtype=object), None)
+        dimensions, ((*values,),), codes = code_scopes(pd.Series(scopes, dtype=object), None)
         assert (dimensions, values, codes.dtype) == (("id",), list(range(count)), kind)
         assert codes[:, 0].tolist() == values
 

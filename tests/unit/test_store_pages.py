@@ -8,7 +8,7 @@ import pytest
 
 from pm_strength.errors import AnswerTooLargeError, StoreError, TooMuchError
 from pm_strength.project.api import Api
-from pm_strength.project.store import READ_PAGE, SWEEP_PAGE, Store
+from pm_strength.project.store import EVENT_PAGE, READ_PAGE, SWEEP_PAGE, Store
 
 
 class Rows:
@@ -25,23 +25,26 @@ class Rows:
         if function == "pm_strength_sweep":
             last = int(after_id or 0) + page_size
             return {"after_id": str(last) if last < self.count else None, "found": 1}
-        page = [{"id": number} for number in range(after_id + 1, min(self.count, after_id + page_size) + 1)]
-        return {"overrides": page} if function == "pm_strength_read_overrides" else page
+        ids = list(range(after_id + 1, min(self.count, after_id + page_size) + 1))
+        if function == "pm_strength_read_overrides":
+            return {"overrides": [{"id": number} for number in ids]}
+        return {"last_id": ids[-1] if ids else None, "ids": ids}
 
 
 @pytest.mark.parametrize("error", [TooMuchError("time-out", code="57014"), AnswerTooLargeError("too long")])
 def test_a_page_that_is_too_much_is_asked_for_smaller(error: StoreError) -> None:
     api = Rows(1500, 700, error)
     store = Store(cast(Api, api))
-    assert [row["id"] for page in store.read_events("pm", 9999) for row in page] == list(range(1, 1501))
+    pages = list(store.read_events("pm", 100, 9999))
+    assert [number for page in pages for number in page["ids"]] == list(range(101, 1501))
     assert len(store.override_page()["overrides"]) == READ_PAGE // 8
-    assert max(api.asked) == READ_PAGE
+    assert max(api.asked) == EVENT_PAGE
 
 
 def test_a_row_that_is_too_much_alone_is_an_error() -> None:
     store = Store(cast(Api, Rows(10, 0, AnswerTooLargeError("too long"))))
     with pytest.raises(AnswerTooLargeError):
-        list(store.read_events("pm", 10))
+        list(store.read_events("pm", 0, 10))
 
 
 def test_the_sweep_grows_back_to_whole_pages() -> None:

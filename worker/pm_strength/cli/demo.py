@@ -21,6 +21,7 @@ from ..project.store import Store
 from ..runtime.resolution import Match, Resolution
 from ..runtime.sizing import SIZED_CATEGORIES, apply_strength
 from ..service import runs as learning
+from ..service.events import read_all_events
 from ..service.machine import evaluate
 from ..service.worker import Worker
 from ..settings import DEFAULT_MODULE
@@ -171,7 +172,7 @@ def _show_verdict(store: Store) -> None:
     """Whether sizes by either profile would have paid, and the few overrides of the guarded one."""
     with progress_bars(always=True) as bars:
         steps = Steps(bars)
-        report = evaluate(learning.read_all_events(store, DEFAULT_MODULE, steps), progress=steps)
+        report = evaluate(read_all_events(store, DEFAULT_MODULE, steps), progress=steps)
         steps.finish()
     out.print("\n[bold]Does it pay?[/bold]")
     print_evaluation(report)

@@ -142,7 +142,7 @@ def _read(
         settings = LearningSettings.from_mapping(changed)
         told("reading events", 0.0)
         return read_events(events, settings.outcome), settings
-    from ..service.runs import read_all_events
+    from ..service.events import read_all_events
 
     with open_store(directory, module) as store:
         settings = LearningSettings.from_mapping(store.settings_row(module) | changed)

@@ -82,6 +82,9 @@ def read_actions(events: pd.DataFrame, outcome: str) -> Actions:
 
 
 def _text_order(column: Any) -> IntArray:
+    if column.dtype == np.int64:
+        # they are numbered in the order of their texts
+        return np.asarray(column)
     _, order = np.unique(np.array([str(value) for value in column], dtype=object), return_inverse=True)
     return order.astype(np.int64)
 

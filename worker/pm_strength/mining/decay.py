@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr
 
-from .encode import FloatArray, IntArray
+from .arrays import FloatArray, IntArray
 
 INSUFFICIENT, STABLE, DECAYING, GROWING = range(4)
 STATES = ("insufficient", "stable", "decaying", "growing")

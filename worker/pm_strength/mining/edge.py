@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from .encode import FloatArray, IntArray
+from .arrays import FloatArray, IntArray
 
 SUPPORT_TRADES = 50.0
 TIME_SCORE = 1.0

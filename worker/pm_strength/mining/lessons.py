@@ -12,10 +12,11 @@ import pandas as pd
 
 from ..errors import LessonLimitError
 from ..settings import LearningSettings
+from .arrays import MISSING
 from .cube.iceberg import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
-from .encode import MISSING, CodedEvents, encode_events
+from .encode import CodedEvents, encode_events
 from .evidence.columns import EVIDENCE, GUARDED, evidence_columns
 from .evidence.drift import Claim, GroupKey, ScopeKey, read_claims
 from .evidence.weigh import weigh

@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray, ExtensionDtype, register_extension_dtype, take
 
 from ..json_values import Scalar
-from .encode import MISSING, CodeArray, IntArray
+from .arrays import MISSING, CodeArray, IntArray
 
 Scope = dict[str, Scalar]
 
@@ -53,6 +53,12 @@ class ScopeArray(ExtensionArray):
         """A column for one group's codes, rows x dimensions."""
         rows = np.arange(len(codes), dtype=np.int64)
         return cls([(tuple(names), tuple(values))], np.zeros(len(codes), dtype=np.int64), [codes], rows)
+
+    def only_table(self) -> tuple[Sequence[str], Sequence[Sequence[Scalar]], CodeArray] | None:
+        """The names, values and codes of all rows, where they are of one table and each has a scope."""
+        if len(self._tables) != 1 or (self._table < 0).any():
+            return None
+        return (*self._tables[0], self._codes[0].take(self._row, axis=0))
 
     def _scope(self, at: int) -> Scope | None:
         number = int(self._table[at])

@@ -19,6 +19,7 @@ JOBS_QUEUE = "pm_strength_jobs"
 
 # Functions that return a page as one JSON value are not cut; these sizes keep a call well under 8 s.
 READ_PAGE = 5000
+EVENT_PAGE = 20_000
 STAGE_PAGE = 4000
 SWEEP_PAGE = 5000
 PURGE_PAGE = 20_000
@@ -257,14 +258,16 @@ class Store:
 
     # events and lessons
 
-    def read_events(self, module: str, up_to_id: int) -> Iterator[list[Row]]:
-        """All events of a module up to an id, in pages in order of capture."""
-        after = 0
-        while page := self._pages.page(
-            "pm_strength_read_events", READ_PAGE, module=module, after_id=after, up_to_id=up_to_id
-        ):
-            yield page
-            after = page[-1]["id"]
+    def read_events(self, module: str, after_id: int, up_to_id: int) -> Iterator[Row]:
+        """The events of a module with after_id < id <= up_to_id, in packed pages in order of capture."""
+        last: int | None = after_id
+        while last is not None:
+            page: Row = self._pages.page(
+                "pm_strength_read_events", EVENT_PAGE, module=module, after_id=last, up_to_id=up_to_id
+            )
+            last = page["last_id"]
+            if last is not None:
+                yield page
 
     def newest_event(self, action_category: str) -> Row | None:
         """The event of a category whose trade closed last; None if there is none."""

@@ -21,6 +21,7 @@ from ..project.retry import is_data_error
 from ..project.store import JOBS_QUEUE, Store
 from ..settings import DEFAULT_MODULE
 from . import runs as learning
+from .events import Progress
 from .lease import Lease
 from .liveness import Liveness
 from .metrics import Metrics, NoMetrics
@@ -83,9 +84,7 @@ class Jobs:
         return 1
 
 
-def run_job(
-    store: Store, message: Mapping[str, Any], progress: learning.Progress
-) -> learning.RunReport | None:
+def run_job(store: Store, message: Mapping[str, Any], progress: Progress) -> learning.RunReport | None:
     """Do the job that a message names, and return the run that it published.
 
     Raises what the job raises, or an error naming the job.
@@ -115,7 +114,7 @@ def run_job(
 
 
 def _in_the_shadow(
-    run: Callable[..., learning.RunReport | None], store: Store, module: str, progress: learning.Progress
+    run: Callable[..., learning.RunReport | None], store: Store, module: str, progress: Progress
 ) -> None:
     """The same for the profile in the shadow, where there is one; what fails there sizes nothing."""
     if learning.shadow_profile(store, module) is None:

@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
 
 from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
 from ..overrides.exposure import exposure_scale
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, PROFILES, LearningSettings
+from .events import Progress, read_all_events
 from .gate import pass_gate
 from .machine import mine_lessons
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 log = logging.getLogger(__name__)
-
-# Called with what is being done and the share that is done, 0 to 1. If it raises, the run fails.
-Progress = Callable[[str, float], None]
 
 # So many of the newest sized actions tell how much sizes grow.
 EXPOSURE_ACTIONS = 2000
-# The largest id that there can be.
-ALL_IDS = 2**63 - 1
-
-EVENT_COLUMNS = (
-    "id",
-    "trade_id",
-    "pattern_key",
-    "action_category",
-    "scope",
-    "rr",
-    "pnl_usd",
-    "rpnl_pct",
-    "timestamp",
-    "action_at",
-    "trimmed",
-    "reached_s3",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,38 +112,6 @@ def _settings_of(raw: Row, role: str) -> Row:
     return {name: value for name, value in raw.items() if name != "strategy"} | {
         "profile": raw.get("shadow_profile")
     }
-
-
-def read_all_events(
-    store: Store, module: str, progress: Progress = silent, horizon: int | None = None
-) -> pd.DataFrame:
-    """All events of a module up to an id (all, without one), as `event_frame` gives them."""
-    rows: list[Row] = []
-    for page in store.read_events(module, horizon if horizon is not None else ALL_IDS):
-        rows.extend(page)
-        share = page[-1]["id"] / max(horizon, 1) if horizon is not None else 0.0
-        progress("reading events", share)
-    return event_frame(rows)
-
-
-def event_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """A frame of events as `Store.read_events` yields them.
-
-    `timestamp` is ISO 8601, `action_at` an aware datetime or None, `trimmed` and `reached_s3` are True,
-    False or None.
-    """
-    import pandas as pd
-
-    events = pd.DataFrame.from_records(rows, columns=EVENT_COLUMNS)
-    events["action_at"] = pd.Series(map(_moment, events["action_at"]), dtype=object)
-    return events
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:  # the year 10000, by the clock of the session
-        return None
 
 
 def materialize(

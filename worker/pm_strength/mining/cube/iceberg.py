@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..encode import MISSING, CodeArray, CodedGroup, FloatArray, IntArray
+from ..arrays import MISSING, CodeArray, FloatArray, IntArray
+from ..encode import CodedGroup
 from .rows import Rows, count_codes, make_records, recode
 from .signed import sign_rows
 from .walk import mine_group

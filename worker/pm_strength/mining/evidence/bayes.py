@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ..encode import FloatArray
+from ..arrays import FloatArray
 
 # Larger Bayes factors are all written as 1e15: they would be hundreds of digits of JSON.
 MAX_LOG = float(np.log(1e15))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...settings import LearningSettings
-from ..encode import FloatArray
+from ..arrays import FloatArray
 from ..scope_array import ScopeArray
 from .bayes import MAX_LOG
 from .scores import A, E, shrunk_score

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ...json_values import finite
 from ...scopes import TypedValue, typed_scope
-from ..encode import FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
 from .bayes import MAX_LOG, contrast
 
 # What an override is found by: its scope, as scopes are compared.

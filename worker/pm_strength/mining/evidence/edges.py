@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
-from ..encode import FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
 from .bayes import MAX_LOG, Contrast, log_bayes_factor
 
 MAX_EDGES = 8

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from ...settings import LearningSettings
-from ..encode import CodedGroup, FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
+from ..encode import CodedGroup
 from .bayes import Contrast, contrast, log_bayes_factor, p_value
 from .edges import Design, slice_prior, walk_edges
 from .trades import DistinctTrades, about_mean, distinct_trades

@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.special import ndtr, ndtri
 
 from ...settings import LearningSettings
-from ..encode import FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
 from . import lattice
 from .bayes import Contrast
 from .drift import Claim, ScopeKey, drift_log, pulled, scope_key

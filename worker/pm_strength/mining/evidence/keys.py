@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..arrays import FloatArray, IntArray
 from ..cube.compiled import compiled
-from ..encode import FloatArray, IntArray
 
 KeyArray = npt.NDArray[np.uint64]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..encode import CodedGroup, FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
+from ..encode import CodedGroup
 
 # The columns of `score_columns`: sums over trades where it is known.
 TRIMMED_KNOWN, TRIMMED, S3_KNOWN, S3, A, E = range(6)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..encode import FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
 from .trades import BLOCK_DAYS, DistinctTrades, about_mean
 
 # Of fewer blocks nothing can be told.

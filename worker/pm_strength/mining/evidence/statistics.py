@@ -6,9 +6,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from ...settings import LearningSettings
+from ..arrays import FloatArray
 from ..cube.iceberg import Slices
 from ..edge import variance_of
-from ..encode import FloatArray
 from .bayes import as_number, log_bayes_factor, p_value, rate_interval
 from .groups import GroupEffect
 from .scores import S3, S3_KNOWN, TRIMMED, TRIMMED_KNOWN, A, E, shrunk_score

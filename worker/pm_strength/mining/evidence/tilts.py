@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from ..encode import FloatArray
+from ..arrays import FloatArray
 from .bayes import MAX_LOG, Contrast
 
 # Shares of the variance that all tilts of a dimension together may explain, and are averaged over.

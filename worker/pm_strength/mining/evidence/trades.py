@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..encode import CodedGroup, FloatArray, IntArray
+from ..arrays import FloatArray, IntArray
+from ..encode import CodedGroup
 
 # Outcomes beyond these quantiles of a group count as the quantiles: one trade must not make an edge.
 CLIPPED = (0.01, 0.99)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...settings import LearningSettings
+from ..arrays import MISSING, FloatArray
 from ..cube.iceberg import POLL_SECONDS, Slices
-from ..encode import MISSING, CodedEvents, CodedGroup, FloatArray
+from ..encode import CodedEvents, CodedGroup
 from .drift import Claim, GroupKey, ScopeKey
 from .groups import group_effects
 from .guarded import Fit, fit_group

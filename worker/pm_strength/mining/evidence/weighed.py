@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...settings import LearningSettings
+from ..arrays import FloatArray, IntArray
 from ..cube.iceberg import Slices, frequent_values
-from ..encode import CodedGroup, FloatArray, IntArray
+from ..encode import CodedGroup
 from . import lattice
 from .bayes import Contrast, contrast, own_design
 from .keys import places

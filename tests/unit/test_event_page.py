@@ -1,0 +1,88 @@
+"""Packed pages of events come out as the events that went in."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import Any
+
+import pandas as pd
+
+from pm_strength.mining import lesson_rows, mine_lessons
+from pm_strength.project.event_page import event_frame
+from pm_strength.scopes import typed_scope
+from pm_strength.settings import LearningSettings
+
+from ..support.packed import pack_events
+
+TIMES = ("2026-01-01T00:00:00+00:00", "1999-12-31T23:59:59.999999+00:00", "0001-01-01T00:00:00+00:00")
+TIMES += ("9999-12-31T23:59:59.999999+00:00", "2000-01-01T00:00:00+00:00")
+SCOPES: list[dict[str, Any]] = [
+    *({}, {"a": 1}, {"a": 1.0, "b": "x\ny"}, {"a": True}, {"a": "1", "ü": 'q"\\'}),
+    *({"a": [1, 2]}, {"a": None}, {"a": 2**53}, {"a": 1e-300}),
+]
+
+
+def rows(seed: int, count: int) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    trades = [str(uuid.UUID(int=rng.getrandbits(128))) for _ in range(count // 2)]
+    return [
+        {
+            "id": 3 * number + 1,
+            "trade_id": rng.choice(trades),
+            "pattern_key": rng.choice(["p", "q", "a|b=c"]),
+            "action_category": rng.choice(["entry", "add", "trim", "exit"]),
+            "scope": rng.choice(SCOPES),
+            "rr": rng.gauss(0, 1),
+            "pnl_usd": rng.choice([None, rng.gauss(0, 100)]),
+            "rpnl_pct": rng.choice([None, 1e308, -5e-324]),
+            "timestamp": rng.choice(TIMES),
+            "action_at": rng.choice([None, *TIMES]),
+            "trimmed": rng.choice([None, True, False]),
+            "reached_s3": rng.choice([None, True, False]),
+        }
+        for number in range(count)
+    ]
+
+
+def plain(events: list[dict[str, Any]]) -> pd.DataFrame:
+    """The events without packing, as a user's own table has them."""
+    return pd.DataFrame(events)
+
+
+def test_what_is_unpacked_is_what_was_packed() -> None:
+    events = rows(1, 500)
+    frame = event_frame([pack_events(events[:200]), pack_events(events[200:])])
+    # a list and a null are no dimensions
+    held = [{name: value for name, (_, value) in typed_scope(e["scope"]).items()} for e in events]
+    assert frame["scope"].tolist() == held
+    assert frame["pattern_key"].tolist() == [event["pattern_key"] for event in events]
+    for name in ("rr", "pnl_usd", "rpnl_pct"):
+        wanted = [event[name] for event in events]
+        assert [None if pd.isna(value) else value for value in frame[name]] == wanted
+    for name in ("timestamp", "action_at"):
+        microseconds = frame[name].astype("int64").tolist()
+        moments = [None if event[name] is None else pd.Timestamp(event[name]) for event in events]
+        assert microseconds == [
+            -(2**63) if m is None else int(m.as_unit("us").asm8.view("i8")) for m in moments
+        ]
+    flags = {True: 1.0, False: 0.0}
+    for name in ("trimmed", "reached_s3"):
+        assert [flags.get(event[name]) for event in events] == [
+            None if pd.isna(value) else value for value in frame[name]
+        ]
+    order = sorted({event["trade_id"] for event in events})
+    assert frame["trade_id"].tolist() == [order.index(event["trade_id"]) for event in events]
+
+
+def test_no_page_makes_an_empty_frame() -> None:
+    assert len(event_frame([])) == 0
+    assert mine_lessons(event_frame([])).empty
+
+
+def test_packed_events_have_the_lessons_of_plain_ones() -> None:
+    events = rows(2, 4000)
+    for settings in (LearningSettings(n_min=15), LearningSettings(profile="guarded", outcome="pnl_usd")):
+        packed = mine_lessons(event_frame([pack_events(events)]), settings)
+        assert len(packed) > 20
+        assert lesson_rows(packed) == lesson_rows(mine_lessons(plain(events), settings))
