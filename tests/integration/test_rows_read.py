@@ -245,8 +245,8 @@ def test_the_schedule_and_a_run_begin_with_a_handful_of_rows(project: Db) -> Non
     request = "select pm_strength_begin_run('pm', 'mine', '{}', gen_random_uuid())"
     run, read = call(project, request)
     assert run["horizon"] > 0
-    # it passes the events that another test wrote and took back
-    assert read < 1000
+    # it passes the events that another test wrote and took back, up to 500 each time
+    assert read < 3000
 
 
 def test_resolving_reads_the_overrides_that_could_hold(project: Db) -> None:
