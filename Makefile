@@ -12,7 +12,7 @@ CHECKS := test lint test-functions bench-mining test-slow test-faults test-pg15 
 SHORT := SHAPES=S1 FAULTS=short PG15=short
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-capture bench-runtime types lint fmt clean
+.PHONY: help setup demo check test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-learn bench-capture bench-runtime types lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -60,10 +60,13 @@ fuzz: setup ## 10,000 strands with anything in any place
 test-image: setup ## build the worker's image with buildah and run it (installs buildah, as root)
 	$(BIN)/python -m tools.image
 
-bench: bench-mining bench-capture bench-runtime ## all benchmarks, as ratios in one run
+bench: bench-mining bench-learn bench-capture bench-runtime ## all benchmarks, as ratios in one run
 
 bench-mining: $(VENV)/.bench ## mining beside DuckDB, Polars and the source's recursion (SHAPES="S1 S2": some)
 	$(BIN)/python -m tests.benchmarks.mining $(SHAPES)
+
+bench-learn: setup ## `learn` by phase, WAL and size, at 10,000 to 1,000,000 events (SIZES="10000": some)
+	$(BIN)/python -m tests.benchmarks.learn $(SIZES)
 
 bench-capture: setup ## capture beside the source's way, a bare loop and COPY; load and latency
 	$(BIN)/python -m tests.benchmarks.capture

@@ -20,7 +20,7 @@ from .conftest import Database, Drain
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages_module, "ROW_PAGE", 15)
-    for name in ("READ_PAGE", "STAGE_PAGE", "SWEEP_PAGE", "PURGE_PAGE"):
+    for name in ("READ_PAGE", "EVENT_PAGE", "STAGE_PAGE", "SWEEP_PAGE", "PURGE_PAGE"):
         monkeypatch.setattr(store_module, name, 15)
     monkeypatch.setattr(learning, "STAGE_PAGE", 15)
 

@@ -28,9 +28,10 @@ def event_frame(pages: Iterable[Row]) -> pd.DataFrame:
     """
     parts: dict[str, list[Any]] = {}
     scopes = ScopeTexts()
+    texts: dict[str, str] = {}
     for page in pages:
         scopes.add(page["scope"])
-        for name, values in _columns(page):
+        for name, values in _columns(page, texts):
             parts.setdefault(name, []).append(values)
     columns = {
         name: np.concatenate([np.empty(0, kind), *parts.get(name, [])]) for name, kind in _KINDS.items()
@@ -59,11 +60,12 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def _columns(page: Row) -> Iterator[tuple[str, Any]]:
+def _columns(page: Row, texts: dict[str, str]) -> Iterator[tuple[str, Any]]:
     ids = np.frombuffer(base64.b64decode(page["trade_id"]), ">u8").astype(np.uint64).reshape(-1, 2)
     yield from (("trade_high", ids[:, 0]), ("trade_low", ids[:, 1]))
     for name in ("pattern_key", "action_category"):
-        yield name, np.array(page[name], dtype=object)
+        # a few texts come up in all rows: each is kept once
+        yield name, np.array([texts.setdefault(text, text) for text in page[name]], dtype=object)
     for name in ("rr", "pnl_usd", "rpnl_pct"):
         yield name, np.frombuffer(base64.b64decode(page[name]), ">f8").astype(np.float64)
     for name in ("timestamp", "action_at"):

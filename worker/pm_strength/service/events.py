@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from ..json_values import Row
@@ -31,44 +31,42 @@ def read_all_events(
     from ..project.event_page import event_frame
 
     if horizon is None or horizon < SPLIT_IDS:
-        pages = []
-        for page in store.read_events(module, 0, ALL_IDS if horizon is None else horizon):
-            pages.append(page)
-            progress("reading events", page["last_id"] / horizon if horizon else 0.0)
-        return event_frame(pages)
+        return event_frame(_pages(store, module, progress, horizon))
     return event_frame(_halves(store, module, progress, horizon))
 
 
-def _halves(store: Store, module: str, progress: Progress, horizon: int) -> list[Row]:
-    """The pages of both halves of the ids: the second is read by a thread beside this one."""
+def _pages(store: Store, module: str, progress: Progress, horizon: int | None) -> Iterator[Row]:
+    for page in store.read_events(module, 0, ALL_IDS if horizon is None else horizon):
+        progress("reading events", page["last_id"] / horizon if horizon else 0.0)
+        yield page
+
+
+def _halves(store: Store, module: str, progress: Progress, horizon: int) -> Iterator[Row]:
+    """The pages of both halves of the ids: a thread reads the second while this one takes the first."""
     middle, stop = horizon // 2, threading.Event()
-    first: list[Row] = []
-    second: list[Row] = []
+    second: deque[Row] = deque()
+    read = 0
 
     def read_second() -> None:
+        nonlocal read
         for page in store.read_events(module, middle, horizon):
             second.append(page)
+            read = page["last_id"] - middle
             if stop.is_set():
                 return
-
-    def tell() -> None:
-        done = first[-1]["last_id"] if first else 0
-        done += second[-1]["last_id"] - middle if second else 0
-        progress("reading events", done / horizon)
 
     with ThreadPoolExecutor(1) as pool:
         reading: Future[None] = pool.submit(read_second)
         try:
             for page in store.read_events(module, 0, middle):
-                first.append(page)
-                tell()
-            while not reading.done():
-                tell()
-                try:
-                    reading.result(POLL_SECONDS)
-                except NotYet:
-                    continue
+                progress("reading events", (page["last_id"] + read) / horizon)
+                yield page
+            while second or not reading.done():
+                progress("reading events", (middle + read) / horizon)
+                if second:
+                    yield second.popleft()
+                else:
+                    wait([reading], POLL_SECONDS)
         finally:
             stop.set()
     reading.result()
-    return first + second
