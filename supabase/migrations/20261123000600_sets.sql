@@ -142,6 +142,9 @@ create function public.pm_strength_begin_run(
 ) returns jsonb
 language plpgsql
 set search_path = ''
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
 as $$
 declare
   run_id bigint;
@@ -151,8 +154,13 @@ begin
   perform pm_strength.assert_module(module);
   if pm_strength_begin_run.kind = 'mine' then
     perform pg_advisory_xact_lock(hashtext('pm_strength.capture'));
-    select coalesce(max(e.id), 0) into horizon
-    from public.pattern_trade_events e where e.module = pm_strength_begin_run.module;
+    -- as in pm_strength_read_events: one entry of the index, also for a module without events
+    select coalesce((
+      select e.id from public.pattern_trade_events e
+      where (e.module, e.id) >= (pm_strength_begin_run.module, 0) and (e.module, e.id) < (pm_strength_begin_run.module, 9223372036854775807)
+      order by e.module desc, e.id desc
+      limit 1
+    ), 0) into horizon;
   end if;
   base := pm_strength.live_set(module, 'lessons', role);
   if pm_strength_begin_run.kind = 'materialize' and base.run_id is null then

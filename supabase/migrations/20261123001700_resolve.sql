@@ -324,7 +324,6 @@ declare
   by_profile constant jsonb := settings || jsonb_build_object(
     'strategy', pm_strength.strategy_of(settings, target.profile)
   );
-  newest constant bigint := (select max(e.id) from public.pattern_trade_events e);
   event record;
   multiplier double precision;
   actions integer := 0;
@@ -334,10 +333,15 @@ declare
 begin
   for event in
     select e.id, e.pattern_key, e.action_category, e.scope
-    from public.pattern_trade_events e
-    where e.id < coalesce(before_id, newest + 1) and e.id > newest - 20000
-      and e.module = target.module and e.action_category in ('entry', 'add')
-    order by e.id desc
+    from (
+      -- as in pm_strength_read_events; of a module that hardly sizes, no more than these are looked at
+      select n.* from public.pattern_trade_events n
+      where (n.module, n.id) >= (target.module, 0)
+        and (n.module, n.id) < (target.module, coalesce(before_id, 9223372036854775807))
+      order by n.module desc, n.id desc
+      limit 20000
+    ) e
+    where e.action_category in ('entry', 'add')
     limit least(page_size, 500)
   loop
     multiplier := (pm_strength.resolve_one(

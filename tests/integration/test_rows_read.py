@@ -247,6 +247,7 @@ def test_the_schedule_and_a_run_begin_with_a_handful_of_rows(project: Db) -> Non
     assert run["horizon"] > 0
     # it passes the events that another test wrote and took back, up to 500 each time
     assert read < 3000
+    assert call(project, request, query=BLOCKS)[1] < 1000
 
 
 def test_resolving_reads_the_overrides_that_could_hold(project: Db) -> None:
@@ -379,6 +380,34 @@ def test_a_page_of_events_reads_that_page(project: Db) -> None:
     page, read = call(project, "select pm_strength_read_events('pm', 100000, 1000000000, 5000)")
     assert len(page["scope"].split("\n")) == 5000
     assert read < 5000 * 4
+
+
+def test_a_module_of_few_events_reads_those_alone(project: Db) -> None:
+    with project.transaction(force_rollback=True):
+        project.execute("insert into learning_settings (module) values ('few'), ('none')")
+        project.execute(
+            "insert into pattern_trade_events (id, strand_id, module, trade_id, pattern_key, "
+            'action_category, scope, rr, "timestamp") overriding system value '
+            "select case when n < 4 then -n else 10000000 + n end, 'few ' || n, 'few', "
+            "gen_random_uuid(), 'p', 'entry', '{}', 1, now() from generate_series(1, 5) n"
+        )
+        for query in (READ, BLOCKS):
+            page, read = call(
+                project, "select pm_strength_read_events('few', 0, 1000000000, 5000)", query=query
+            )
+            assert len(page["pattern_key"]) == 2
+            assert read < 50
+            begin = "select pm_strength_begin_run(%s, 'mine', '{}', gen_random_uuid())"
+            for module, horizon in (("few", 10_000_005), ("none", 0)):
+                run, read = call(project, begin, module, query=query)
+                assert run["horizon"] == horizon
+                assert read < 300
+
+
+def test_the_newest_event_is_found_at_the_end(project: Db) -> None:
+    newest = "select id from pattern_trade_events where action_category = 'entry' order by id desc limit 1"
+    # it passes the events that tests before wrote and took back
+    assert call(project, newest)[1] < 3000
 
 
 @pytest.mark.parametrize("view", VIEWS)

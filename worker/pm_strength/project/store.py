@@ -270,13 +270,12 @@ class Store:
                 yield page
 
     def newest_event(self, action_category: str) -> Row | None:
-        """The event of a category whose trade closed last; None if there is none."""
+        """The event of a category that was captured last; None if there is none."""
         rows = self._api.table(
             lambda client: (
                 client.table("pattern_trade_events")
                 .select("*")
                 .eq("action_category", action_category)
-                .order("timestamp", desc=True)
                 .order("id", desc=True)
                 .limit(1)
             )
