@@ -142,6 +142,7 @@ create function public.pm_strength_begin_run(
 ) returns jsonb
 language plpgsql
 set search_path = ''
+set jit = off
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
