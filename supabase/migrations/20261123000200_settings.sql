@@ -184,10 +184,28 @@ comment on function pm_strength.strategy_of(jsonb, text) is
 revoke execute on function pm_strength.strategy_of(jsonb, text) from public, anon;
 grant execute on function pm_strength.strategy_of(jsonb, text) to authenticated, service_role;
 
+-- All settings of a row: its own over the defaults. Where no strategy is set, it is the profile's.
+create function pm_strength.complete_settings(held jsonb) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select case
+    when held is null or pm_strength.settings_error(held) is not null then pm_strength.default_settings()
+    when held ->> 'profile' = 'guarded' then pm_strength.default_settings() || '{"strategy": "sum"}' || held
+    else pm_strength.default_settings() || held
+  end
+$$;
+comment on function pm_strength.complete_settings(jsonb) is
+  'All settings of a row of learning_settings; the defaults where it is null or invalid.';
+revoke execute on function pm_strength.complete_settings(jsonb) from public, anon;
+grant execute on function pm_strength.complete_settings(jsonb) to authenticated, service_role;
+
 create table public.learning_settings (
   module text primary key,
   settings jsonb not null default '{}',
   updated_at timestamptz not null default now(),
+  -- completed once, when they are written: that takes a quarter of the time of an answer
+  in_force jsonb generated always as (pm_strength.complete_settings(settings)) stored,
   constraint learning_settings_module check (length(module) between 1 and 100),
   constraint learning_settings_valid check (pm_strength.assert_settings(settings))
 );
@@ -197,6 +215,7 @@ comment on column public.learning_settings.module is 'The module, such as pm; a 
 comment on column public.learning_settings.settings is
   'The keys and defaults are those of pm_strength.default_settings(); keys that are not set take their defaults.';
 comment on column public.learning_settings.updated_at is 'When the row was last written.';
+comment on column public.learning_settings.in_force is 'All settings: those that are set, over the defaults; made from settings.';
 
 alter table public.learning_settings enable row level security;
 revoke all on public.learning_settings from anon, authenticated;
@@ -275,31 +294,18 @@ comment on function pm_strength.assert_module(text) is 'Raises unless the module
 revoke execute on function pm_strength.assert_module(text) from public, anon, authenticated;
 grant execute on function pm_strength.assert_module(text) to service_role;
 
--- All settings of a row: its own over the defaults. Where no strategy is set, it is the profile's.
-create function pm_strength.complete_settings(held jsonb) returns jsonb
-language sql immutable
-set search_path = ''
-as $$
-  select case
-    when held is null or pm_strength.settings_error(held) is not null then pm_strength.default_settings()
-    when held ->> 'profile' = 'guarded' then pm_strength.default_settings() || '{"strategy": "sum"}' || held
-    else pm_strength.default_settings() || held
-  end
-$$;
-comment on function pm_strength.complete_settings(jsonb) is
-  'All settings of a row of learning_settings; the defaults where it is null or invalid.';
-revoke execute on function pm_strength.complete_settings(jsonb) from public, anon;
-grant execute on function pm_strength.complete_settings(jsonb) to authenticated, service_role;
-
 -- A resolver uses the row's settings over the defaults. Where the row is invalid, it uses the defaults alone:
 -- such a row can only have come past the check, as by a restore.
 create function pm_strength.effective_settings(module text) returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-  select pm_strength.complete_settings(
-    (select row.settings from public.learning_settings row where row.module = effective_settings.module)
-  )
+begin
+  return coalesce(
+    (select row.in_force from public.learning_settings row where row.module = effective_settings.module),
+    pm_strength.default_settings()
+  );
+end
 $$;
 comment on function pm_strength.effective_settings(text) is
   'All settings of a module; the defaults where its row is missing or invalid.';

@@ -123,11 +123,17 @@ create policy sets_read on pm_strength.sets
   for select to authenticated using ((select pm_strength.may_read()));
 
 create function pm_strength.live_set(module text, kind text, role text default 'live') returns pm_strength.sets
-language sql stable
+language plpgsql stable
 set search_path = ''
 as $$
-  select s from pm_strength.sets s
-  where s.module = live_set.module and s.kind = live_set.kind and s.role = live_set.role and s.state = 'live'
+declare
+  found_set pm_strength.sets;
+begin
+  -- as an expression of PL/pgSQL its plan is kept, which that of a function in SQL is not before Postgres 18
+  select s.* into found_set from pm_strength.sets s
+  where s.module = live_set.module and s.kind = live_set.kind and s.role = live_set.role and s.state = 'live';
+  return found_set;
+end
 $$;
 comment on function pm_strength.live_set(text, text, text) is
   'The set of a module''s lessons or overrides that is live, or that is its shadow; null before the first.';

@@ -19,6 +19,8 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
   alpha constant double precision := (settings ->> 'specificity_alpha')::double precision;
+  strategy constant text := settings ->> 'strategy';
+  scored constant boolean := (settings ->> 'ae_multipliers')::boolean;
   -- before the first set nothing holds: no set has the number 0
   set_asked constant bigint := coalesce(live.id, 0);
   bits constant bigint := pm_strength.group_bits(set_asked, pattern_key, action_category);
@@ -81,34 +83,42 @@ begin
     sum(m.weight) as weight,
     sum(m.weight * m.multiplier) as weighted,
     -- in two parts, of which the first is exact: large terms that cancel must not take digits from small ones
-    sum(trunc((m.multiplier - 1) * 1024) / 1024)
-      + sum((m.multiplier - 1) - trunc((m.multiplier - 1) * 1024) / 1024) as terms,
-    case when settings ->> 'strategy' = 'most_specific' then (
+    sum(case when strategy = 'sum' then trunc((m.multiplier - 1) * 1024) / 1024 end)
+      + sum(case when strategy = 'sum' then (m.multiplier - 1) - trunc((m.multiplier - 1) * 1024) / 1024 end) as terms,
+    case when strategy = 'most_specific' then (
       select array[s.multiplier, s.a_multiplier, s.e_multiplier] from matched s
       order by s.dimensions desc, s.confidence_score desc, abs(s.multiplier - 1), s.multiplier
       limit 1
     ) end as most_specific,
     -- of those that have them
-    sum(m.weight * m.a_multiplier) / nullif(sum(m.weight) filter (where m.a_multiplier is not null), 0) as a_multiplier,
-    sum(m.weight * m.e_multiplier) / nullif(sum(m.weight) filter (where m.e_multiplier is not null), 0) as e_multiplier,
+    sum(m.weight * m.a_multiplier) filter (where scored)
+      / nullif(sum(m.weight) filter (where scored and m.a_multiplier is not null), 0) as a_multiplier,
+    sum(m.weight * m.e_multiplier) filter (where scored)
+      / nullif(sum(m.weight) filter (where scored and m.e_multiplier is not null), 0) as e_multiplier,
     case when match_limit is distinct from 0 then (
       select jsonb_agg(
-        jsonb_build_object(
-          'id', h.id, 'scope_subset', h.scope_subset, 'multiplier', h.multiplier,
-          'confidence_score', h.confidence_score, 'weight', h.weight
-        )
-        || case when h.stats is null then '{}' else jsonb_build_object('stats', h.stats) end
-        || case when h.a_multiplier is null then '{}'
-          else jsonb_build_object('a_multiplier', h.a_multiplier, 'e_multiplier', h.e_multiplier) end
+        case when h.stats is null and h.a_multiplier is null then b.shown
+        else b.shown
+          || case when h.stats is null then '{}' else jsonb_build_object('stats', h.stats) end
+          || case when h.a_multiplier is null then '{}'
+            else jsonb_build_object('a_multiplier', h.a_multiplier, 'e_multiplier', h.e_multiplier) end
+        end
         order by h.weight desc, h.id
       )
       from (select * from matched order by weight desc, id limit match_limit) h
+      cross join lateral (
+        select jsonb_build_object(
+          'id', h.id, 'scope_subset', h.scope_subset, 'multiplier', h.multiplier,
+          'confidence_score', h.confidence_score, 'weight', h.weight
+        ) as shown
+        offset 0
+      ) b
     ) end as heaviest
   into strict found
   from matched m;
 
-  as_of := pm_strength.as_of(live);
-  raw := case settings ->> 'strategy'
+  as_of := case when live.published_at is null or live.pinned then pm_strength.as_of(live) else live.published_at end;
+  raw := case strategy
     when 'most_specific' then found.most_specific[1]
     when 'sum' then 1 + found.terms
     else found.weighted / nullif(found.weight, 0)
@@ -131,9 +141,9 @@ begin
       multiplier := 1 + (multiplier - 1) * live.exposure_scale;
     end if;
   end if;
-  if (settings ->> 'ae_multipliers')::boolean then
+  if scored then
     scores := array[1, 1];
-    if reason = 'matched' and settings ->> 'strategy' = 'most_specific' then
+    if reason = 'matched' and strategy = 'most_specific' then
       scores := array[coalesce(found.most_specific[2], 1), coalesce(found.most_specific[3], 1)];
     elsif reason = 'matched' then
       scores := array[coalesce(found.a_multiplier, 1), coalesce(found.e_multiplier, 1)];
@@ -147,7 +157,7 @@ begin
     'matches', coalesce(found.heaviest, '[]'),
     'run_id', live.mining_run_id,
     'as_of', as_of,
-    'strategy', settings ->> 'strategy',
+    'strategy', strategy,
     'a_multiplier', scores[1],
     'e_multiplier', scores[2],
     'exposure_scale', coalesce(live.exposure_scale, 1)
@@ -177,8 +187,8 @@ comment on function pm_strength.in_canary(text, double precision) is
 revoke execute on function pm_strength.in_canary(text, double precision) from public, anon;
 grant execute on function pm_strength.in_canary(text, double precision) to authenticated, service_role;
 
--- The answer of the live set (by the strategy asked for; '' is an unknown one); where there is a shadow, that of the shadow for the trades of the canary, and the
--- other's beside it.
+-- The answer of the live set, by the strategy asked for ('' is an unknown one). Where there is a shadow, that of
+-- the shadow for the trades of the canary, and the other's beside it.
 create function pm_strength.resolve_roles(
   module text, settings jsonb, pattern_key text, action_category text, scope jsonb, match_limit integer,
   strategy text, trade_id text

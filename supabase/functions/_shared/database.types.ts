@@ -40,14 +40,14 @@ isOneToOne: false
                   ]
                 },"learning_settings": {
                   Row: {
-                    "module": string,"settings": NonNullable<Json>,"updated_at": string
+                    "in_force": Json | null,"module": string,"settings": NonNullable<Json>,"updated_at": string
                   }
                   ComputedFields: never
                   Insert: {
-                    "module": string,"settings"?: NonNullable<Json>,"updated_at"?: string
+                    "in_force"?: never,"module": string,"settings"?: NonNullable<Json>,"updated_at"?: string
                   }
                   Update: {
-                    "module"?: string,"settings"?: NonNullable<Json>,"updated_at"?: string
+                    "in_force"?: never,"module"?: string,"settings"?: NonNullable<Json>,"updated_at"?: string
                   }
                   Relationships: [
                     
