@@ -91,8 +91,8 @@ revoke execute on function public.pm_strength_publish_run(bigint, bigint, jsonb)
 grant execute on function public.pm_strength_publish_run(bigint, bigint, jsonb) to service_role;
 
 -- Drops what no reader asks for: what a run that ended has staged, and of the sets that were live before those
--- that are over the limits of pm_retention. A run that has not ended for a day has no worker any more. One that a call is busy with
--- is left for the next time.
+-- that are over the limits of pm_retention. A run that has not ended for a day has no worker any more. One that
+-- a call is busy with is left for the next time.
 create function pm_strength.drop_sets() returns void
 language plpgsql
 set search_path = ''

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -88,6 +90,41 @@ def test_what_is_read_is_what_the_table_has(
         assert flags == list(columns[name])
     order = {trade: number for number, trade in enumerate(sorted(set(columns["trade_id"])))}
     assert frame["trade_id"].tolist() == [order[trade] for trade in columns["trade_id"]]
+
+
+def test_a_page_that_comes_as_the_second_call_ends_is_not_lost(
+    store: Store, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(db, 100)
+    monkeypatch.setattr(reading, "SPLIT_IDS", 10)
+
+    class Late(Future[None]):
+        """The other thread does all of its work while it is asked whether it is done."""
+
+        def __init__(self, work: Callable[[], None]) -> None:
+            super().__init__()
+            self.work = work
+
+        def done(self) -> bool:
+            if not super().done():
+                self.work()
+                self.set_result(None)
+            return True
+
+    class OneThread:
+        def __init__(self, threads: int) -> None: ...
+
+        def __enter__(self) -> OneThread:
+            return self
+
+        def __exit__(self, *raised: object) -> None: ...
+
+        def submit(self, work: Callable[[], None]) -> Late:
+            return Late(work)
+
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", OneThread)
+    count = db.execute("select count(*) from pattern_trade_events where module = 'pm'").fetchone()[0]  # type: ignore[index]
+    assert len(reading.read_all_events(store, "pm", horizon=100)) == count
 
 
 def test_whoever_is_told_of_the_progress_can_end_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from pm_strength import StrengthClient, apply_strength
+from pm_strength import StrengthClient, apply_strength, book_at
 from pm_strength.cli import app
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
@@ -165,3 +166,40 @@ def test_the_report_compares_what_each_said_with_what_happened(
     # a day after that they would be stale
     assert replayed[0]["live"] is not None
     assert run.invoke(app, ["evaluate", "--shadow", "--profile", "source"]).exit_code == 2
+
+
+def test_what_the_shadow_said_can_be_asked_later(
+    store: Store, learned: pd.DataFrame, variables: dict[str, str]
+) -> None:
+    now = datetime.now(UTC)
+    answers = []
+    for row in learned.head(40).to_dict("records"):
+        request: tuple[Any, ...] = (row["pattern_key"], row["action_category"], row["scope"])
+        answer = store.resolve(*request)
+        live = store.resolve_at(now.isoformat(), *request)
+        shadow = store.resolve_at(now.isoformat(), *request, role="shadow")
+        assert live["multiplier"] == answer["multiplier"]
+        assert shadow["multiplier"] == answer["beside"]["multiplier"]
+        answers.append((request, live["multiplier"], shadow["multiplier"]))
+    assert any(live != shadow for _, live, shadow in answers)
+    for role, place in (("live", 1), ("shadow", 2)):
+        book = book_at(variables["API_URL"], variables["SECRET_KEY"], now, role=role)
+        for answer in answers:
+            assert book.resolve(*answer[0]).multiplier == pytest.approx(answer[place], rel=1e-12)
+    environment = {"SUPABASE_URL": variables["API_URL"], "SUPABASE_SECRET_KEY": variables["SECRET_KEY"]}
+    run = CliRunner(env=environment)
+    (key, category, scope), live, shadow = next(answer for answer in answers if answer[1] != answer[2])
+    action = ["--pattern-key", key, "--action", category, "--scope", json.dumps(scope), "--output", "json"]
+    at = ["--at", now.strftime("%Y-%m-%dT%H:%M:%S.%f")]
+    for extra, multiplier in (([], live), (["--role", "live"], live), (["--role", "shadow"], shadow)):
+        said = run.invoke(app, ["resolve", *action, *at, *extra])
+        assert json.loads(said.stdout)["multiplier"] == multiplier, said.output
+    for wrong in (["--role", "shadow"], [*at, "--trade-id", str(uuid4())], [*at, "--role", "canary"]):
+        assert run.invoke(app, ["resolve", *action, *wrong]).exit_code == 2
+
+
+def test_a_shadow_is_not_a_version_to_compare_with(learned: pd.DataFrame, variables: dict[str, str]) -> None:
+    environment = {"SUPABASE_URL": variables["API_URL"], "SUPABASE_SECRET_KEY": variables["SECRET_KEY"]}
+    said = CliRunner(env=environment).invoke(app, ["overrides", "diff"])
+    assert said.exit_code == 2
+    assert "only one version" in said.output

@@ -110,6 +110,15 @@ def typed_scope(scope: Mapping[str, Any], path: str = "scope", held: bool = Fals
     return found
 
 
+# A scope as it is compared, to look it up by.
+ScopeKey = frozenset[tuple[str, TypedValue]]
+
+
+def scope_key(scope: Mapping[str, Any]) -> ScopeKey:
+    """The dimensions of a scope as they are compared: equal for equal scopes, however they are written."""
+    return frozenset(typed_scope(scope).items())
+
+
 def _over(key: str, expected: str, got: str) -> ScopeError:
     return ScopeError(f"content.scope.{key[:MAX_CHARACTERS]}", expected, got)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
 
@@ -31,6 +32,13 @@ NONE_BECAUSE = {
     "bad_input": "the pattern key or the action is missing, or a whole number in the scope is beyond 2^53",
     "unavailable": "the overrides could not be read",
 }
+
+
+class Role(StrEnum):
+    """Whose overrides: those that size, or those beside them."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
 
 
 def register(app: typer.Typer) -> None:
@@ -68,6 +76,10 @@ def resolve(
             formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"],
         ),
     ] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option("--role", help="With --at: whose overrides answer, the live ones without it."),
+    ] = None,
     module: ModuleOption = DEFAULT_MODULE,
     output: FormatOption = Format.TABLE,
     directory: ProjectDirectory = None,
@@ -76,10 +88,15 @@ def resolve(
     category, context = parse_action(action), parse_scope(scope)
     key = storable(pattern_key, "--pattern-key")
     limit = None if show_all else SHOWN_MATCHES
+    if at is not None and trade_id is not None:
+        raise typer.BadParameter("--at answers for a role, not for a trade: --role shadow is the canary's")
+    if at is None and role is not None:
+        raise typer.BadParameter("--role goes with --at: now, --trade-id decides")
     with open_store(directory, module) as store:
         ask: Callable[..., Row] = partial(store.resolve, trade_id=trade_id)
         if at is not None:
-            ask = partial(store.resolve_at, at.replace(tzinfo=UTC).isoformat())
+            moment = at.replace(tzinfo=UTC).isoformat()
+            ask = partial(store.resolve_at, moment, role=role or Role.LIVE)
         answer = ask(key, category, context, limit, module)
         if output is Format.TABLE and answer["strategy"] == "most_specific":
             # the answer holds the heaviest overrides, and the most specific one may be lighter

@@ -118,9 +118,10 @@ def _two_sets(store: Store, module: str, given: list[int]) -> tuple[int, int]:
         raise typer.BadParameter("expected at most two sets")
     if len(given) == 2:
         return given[0], given[1]
-    readable = [row["id"] for row in store.override_sets(1000, module) if row["state"] in ("live", "kept")]
-    live = [row for row in readable if row not in given][:1] if given else readable[:1]
-    before = given or readable[1:2]
+    # those of the shadow are versions of something else
+    rows = [row for row in store.override_sets(1000, module) if row["role"] == "live"]
+    live = [row["id"] for row in rows if row["state"] == "live"]
+    before = given or [row["id"] for row in rows if row["state"] == "kept"][:1]
     if not live or not before:
         raise typer.BadParameter("there is only one version of the overrides")
     return before[0], live[0]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LessonLimitError
+from ..scopes import ScopeKey
 from ..settings import LearningSettings
 from .arrays import MISSING
 from .cube.iceberg import Slices, iceberg_cube
@@ -18,7 +19,7 @@ from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
 from .encode import CodedEvents, encode_events
 from .evidence.columns import EVIDENCE, GUARDED, evidence_columns
-from .evidence.drift import Claim, GroupKey, ScopeKey, read_claims
+from .evidence.drift import Claim, GroupKey, read_claims
 from .evidence.weigh import weigh
 from .memory import slice_bytes
 from .scope_array import ScopeArray

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..scopes import TypedValue, typed_scope
+from .keys import override_key
 
 # Multipliers that differ by less are the same: the last digits of a fit follow the order of its sums.
 SAME = 1e-9
-
-Key = tuple[str, str, frozenset[tuple[str, TypedValue]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +43,14 @@ class Change:
 
 def diff_overrides(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[Change]:
     """The changes from one set to the other, the largest first; rows are those of `pm_overrides`."""
-    old = {_key(row): row for row in before}
+    old = {override_key(row): row for row in before}
     changes = []
     for row in after:
-        was = old.pop(_key(row), None)
+        was = old.pop(override_key(row), None)
         if was is None or abs(was["multiplier"] - row["multiplier"]) > SAME:
             changes.append(_change(row, None if was is None else was["multiplier"], row["multiplier"]))
     changes += [_change(row, row["multiplier"], None) for row in old.values()]
     return sorted(changes, key=lambda change: -change.size)
-
-
-def _key(row: Mapping[str, Any]) -> Key:
-    scope = frozenset(typed_scope(row["scope_subset"]).items())
-    return row["pattern_key"], row["action_category"], scope
 
 
 def _change(row: Mapping[str, Any], before: float | None, after: float | None) -> Change:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
-from ..scopes import TypedValue, typed_scope
 from ..settings import LearningSettings
-
-Key = tuple[str, str, frozenset[tuple[str, TypedValue]]]
+from .keys import override_key
 
 
 def limit_changes(
@@ -24,10 +20,10 @@ def limit_changes(
     limit = settings.max_change
     if limit is None:
         return overrides
-    before = {_key(row): row for row in previous.to_dict("records")}
+    before = {override_key(row): row for row in previous.to_dict("records")}
     limited = overrides.copy()
     rows = overrides.to_dict("records")
-    made = [_key(row) for row in rows]
+    made = [override_key(row) for row in rows]
     starts = [before[key]["multiplier"] if key in before else 1.0 for key in made]
     limited["multiplier"] = [
         max(start - limit, min(start + limit, row["multiplier"]))
@@ -44,8 +40,3 @@ def limit_changes(
         if key not in taken and abs(row["multiplier"] - 1.0) > limit
     ]
     return pd.concat([limited, pd.DataFrame(leaving)], ignore_index=True) if leaving else limited
-
-
-def _key(row: Any) -> Key:
-    scope = frozenset(typed_scope(row["scope_subset"]).items())
-    return row["pattern_key"], row["action_category"], scope

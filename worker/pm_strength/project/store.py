@@ -369,9 +369,9 @@ class Store:
             yield from rows
             after = rows[-1]["id"]
 
-    def set_at(self, at: str, module: str = DEFAULT_MODULE) -> Row:
-        """The set that was live at a time: {set_id, run_id, as_of, profile, exposure_scale, settings}."""
-        found: Row = self._api.rpc("pm_strength_set_at", at=at, module=module)
+    def set_at(self, at: str, module: str = DEFAULT_MODULE, role: str = "live") -> Row:
+        """A role's set at a time: {set_id, run_id, as_of, profile, exposure_scale, settings}."""
+        found: Row = self._api.rpc("pm_strength_set_at", at=at, module=module, role=role)
         return found
 
     def resolve_at(
@@ -382,8 +382,9 @@ class Store:
         scope: Mapping[str, Any],
         match_limit: int | None = 20,
         module: str = DEFAULT_MODULE,
+        role: str = "live",
     ) -> Row:
-        """What `resolve` answered at a time, and the set that it was: {..., set_id}."""
+        """What `resolve` answered at a time by the overrides of a role, and their set: {..., set_id}."""
         resolution: Row = self._api.rpc(
             "resolve_pm_strength_at",
             at=at,
@@ -392,6 +393,7 @@ class Store:
             scope=dict(scope),
             match_limit=match_limit,
             module=module,
+            role=role,
         )
         return resolution
 

@@ -69,11 +69,11 @@ class OverrideBook:
     """The overrides of one materialization, and the settings to resolve them with.
 
     `overrides` are rows of `pm_overrides`; `profile` is the one that they were made by, that of the
-    settings unless it is given; `exposure_scale` is what the part of a multiplier above 1 is multiplied
-    by; `run_id` is the mining run that they come from; `as_of` is when they
-    were materialized: answers are `stale` once that is `stale_after_hours` ago. `clock` gives the time of
-    now, with its time zone; without it this machine's clock does. Raises `OverrideError` that names the
-    field of a row that is out of bounds. A book never changes, so any number of threads may use it.
+    settings unless it is given; `exposure_scale` is what the part of a multiplier above 1 is multiplied by;
+    `run_id` is the mining run that they come from; `as_of` is when they were materialized: answers are
+    `stale` once that is `stale_after_hours` ago. `clock` gives the time of now, with its time zone; without
+    it this machine's clock does. Raises `OverrideError` that names the field of a row that is out of
+    bounds. A book never changes, so any number of threads may use it.
     """
 
     def __init__(

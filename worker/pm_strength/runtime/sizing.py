@@ -27,9 +27,8 @@ def apply_strength(
     `size_frac = min(1, max(0, size_frac * multiplier * exposure_skew))`. A missing or non-finite
     multiplier or skew counts as 1, such a size_frac as 0; numbers of any type count, those of numpy and
     `Decimal` too. `strength` in the copy explains the size: {multiplier, reason, exposure_skew,
-    size_frac_before, run_id}, a_multiplier and e_multiplier where they are on, role and
-    beside where a profile is in the shadow. Never raises: an action
-    that cannot be read gives `{}`.
+    size_frac_before, run_id}, a_multiplier and e_multiplier where they are on, role and beside where a
+    profile is in the shadow. Never raises: an action that cannot be read gives `{}`.
     """
     try:
         return _apply(action, resolution, exposure_skew)

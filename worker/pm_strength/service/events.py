@@ -24,8 +24,12 @@ SPLIT_IDS = 100_000
 POLL_SECONDS = 0.1
 
 
+def silent(what: str, share: float) -> None:
+    """Progress that is not shown."""
+
+
 def read_all_events(
-    store: Store, module: str, progress: Progress = lambda what, share: None, horizon: int | None = None
+    store: Store, module: str, progress: Progress = silent, horizon: int | None = None
 ) -> pd.DataFrame:
     """All events of a module up to an id (all, without one), as `event_page.event_frame` gives them."""
     from ..project.event_page import event_frame
@@ -61,10 +65,14 @@ def _halves(store: Store, module: str, progress: Progress, horizon: int) -> Iter
             for page in store.read_events(module, 0, middle):
                 progress("reading events", (page["last_id"] + read) / horizon)
                 yield page
-            while second or not reading.done():
+            while True:
+                # asked first: what the thread has read before it was done is then there
+                done = reading.done()
                 progress("reading events", (middle + read) / horizon)
                 if second:
                     yield second.popleft()
+                elif done:
+                    break
                 else:
                     wait([reading], POLL_SECONDS)
         finally:

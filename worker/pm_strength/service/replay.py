@@ -8,8 +8,7 @@ from ..errors import EventsError
 from ..json_values import Row
 from ..project.store import Store
 from ..settings import LearningSettings
-from .events import Progress, read_all_events
-from .runs import silent
+from .events import Progress, read_all_events, silent
 
 if TYPE_CHECKING:
     from ..evaluation.evaluate import Evaluation

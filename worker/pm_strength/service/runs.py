@@ -11,7 +11,7 @@ from ..json_values import Row
 from ..overrides.exposure import exposure_scale
 from ..project.store import STAGE_PAGE, Store
 from ..settings import DEFAULT_MODULE, PROFILES, LearningSettings
-from .events import Progress, read_all_events
+from .events import Progress, read_all_events, silent
 from .gate import pass_gate
 from .machine import mine_lessons
 
@@ -34,10 +34,6 @@ class RunReport:
     overrides: int | None = None
     baseline: float | None = None
     warning: str | None = None
-
-
-def silent(what: str, share: float) -> None:
-    """Progress that is not shown."""
 
 
 def mine(

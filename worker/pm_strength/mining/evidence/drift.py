@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...json_values import finite
-from ...scopes import TypedValue, typed_scope
+from ...scopes import ScopeKey, scope_key
 from ..arrays import FloatArray, IntArray
 from .bayes import MAX_LOG, contrast
 
-# What an override is found by: its scope, as scopes are compared.
-ScopeKey = frozenset[tuple[str, TypedValue]]
 GroupKey = tuple[str, str]
 
 
@@ -47,11 +45,6 @@ def read_claims(overrides: Iterable[Mapping[str, Any]]) -> dict[GroupKey, dict[S
         group = claims.setdefault((row["pattern_key"], row["action_category"]), {})
         group[scope_key(row["scope_subset"])] = Claim(contribution, moment)
     return claims
-
-
-def scope_key(scope: Mapping[str, Any]) -> ScopeKey:
-    """A scope as it is compared."""
-    return frozenset(typed_scope(scope).items())
 
 
 def drift_log(

@@ -10,11 +10,12 @@ import numpy as np
 from scipy import sparse
 from scipy.special import ndtr, ndtri
 
+from ...scopes import ScopeKey, scope_key
 from ...settings import LearningSettings
 from ..arrays import FloatArray, IntArray
 from . import lattice
 from .bayes import Contrast
-from .drift import Claim, ScopeKey, drift_log, pulled, scope_key
+from .drift import Claim, drift_log, pulled
 from .edges import Design, Walk, slice_prior, walk_edges
 from .groups import GroupEffect
 from .keys import same_trades

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ...scopes import ScopeKey
 from ...settings import LearningSettings
 from ..arrays import MISSING, FloatArray
 from ..cube.iceberg import POLL_SECONDS, Slices
 from ..encode import CodedEvents, CodedGroup
-from .drift import Claim, GroupKey, ScopeKey
+from .drift import Claim, GroupKey
 from .groups import group_effects
 from .guarded import Fit, fit_group
 from .shared_time import shared_variance
