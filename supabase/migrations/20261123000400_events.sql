@@ -66,6 +66,36 @@ revoke all on sequence public.pattern_trade_events_id_seq from anon, authenticat
 revoke all on public.pattern_trade_events from anon, authenticated;
 grant all on public.pattern_trade_events to service_role;
 
+-- Events are only ever added by the worker. If others change or remove some, what was read before is out of date: the
+-- epoch says so.
+create table pm_strength.event_epoch (
+  epoch bigint not null default 0,
+  the_only boolean primary key default true,
+  constraint event_epoch_one check (the_only)
+);
+comment on table pm_strength.event_epoch is 'How often events were changed or removed.';
+comment on column pm_strength.event_epoch.epoch is 'A number that is raised each time.';
+comment on column pm_strength.event_epoch.the_only is 'There is one row.';
+insert into pm_strength.event_epoch default values;
+alter table pm_strength.event_epoch enable row level security;
+revoke all on pm_strength.event_epoch from anon, authenticated;
+grant all on pm_strength.event_epoch to service_role;
+
+create function pm_strength.raise_epoch() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  update pm_strength.event_epoch set epoch = epoch + 1;
+  return null;
+end
+$$;
+comment on function pm_strength.raise_epoch() is
+  'Notes that events were changed or removed, whoever did it: with its owner''s rights.';
+revoke execute on function pm_strength.raise_epoch() from public, anon, authenticated, service_role;
+create trigger raise_epoch after update or delete or truncate on public.pattern_trade_events
+for each statement execute function pm_strength.raise_epoch();
+
 -- A page is one JSON value, because the API cuts an answer of rows at a number that the project sets. Its columns
 -- are packed, which makes it a third as long and read ten times as fast as rows of JSON: 16 bytes of each id, 8 of
 -- each number and time (microseconds since 2000), as base64; NaN and -infinity are null. Scopes are a line each: no

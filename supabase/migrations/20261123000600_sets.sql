@@ -15,7 +15,16 @@ create table pm_strength.sets (
   settings jsonb not null default '{}',
   row_count bigint not null default 0,
   exposure_scale double precision not null default 1,
-  staged_to bigint not null default 0,
+  expects bigint,
+  staged int8multirange not null default '{}',
+  retired_to integer not null default 0,
+  next_row bigint not null default 0,
+  shelf smallint not null default 0,
+  first_id bigint not null generated always as ((shelf::bigint << 49) + (id << 26)) stored,
+  baseline double precision,
+  var_prior double precision,
+  epoch bigint,
+  hand_at timestamptz,
   pinned boolean not null default false,
   created_at timestamptz not null default clock_timestamp(),
   published_at timestamptz,
@@ -25,6 +34,8 @@ create table pm_strength.sets (
   constraint sets_kind check (kind in ('lessons', 'overrides')),
   constraint sets_profile check (profile in ('source', 'guarded')),
   constraint sets_role check (role in ('live', 'shadow')),
+  constraint sets_id check (id < 8388608),
+  constraint sets_shelf check (shelf between 0 and 8),
   constraint sets_exposure_scale check (exposure_scale between 0 and 1),
   constraint sets_state check (state in ('staging', 'live', 'kept', 'dropped')),
   constraint sets_run unique (run_id, kind, profile)
@@ -46,7 +57,18 @@ comment on column pm_strength.sets.previous_set_id is
   'Of overrides: the set that was live when its run began, from which max_change counts.';
 comment on column pm_strength.sets.settings is 'The settings that its run went by.';
 comment on column pm_strength.sets.row_count is 'Active lessons, or overrides, that were staged.';
-comment on column pm_strength.sets.staged_to is 'Of overrides: the last lesson of the base set that was looked at.';
+comment on column pm_strength.sets.expects is
+  'Of lessons: how many its run has; of overrides: how many lessons of the base set are to be looked at; null until it is opened.';
+comment on column pm_strength.sets.staged is
+  'Of lessons: the numbers of those that the run has sent; of overrides: of the lessons that were looked at.';
+comment on column pm_strength.sets.next_row is 'The number of its next row; the id of a row is first_id + number.';
+comment on column pm_strength.sets.first_id is 'Its rows have ids from here on, 2^26 of them: shelf * 2^49 + id * 2^26.';
+comment on column pm_strength.sets.retired_to is 'Of lessons: how many parts of the base set were looked through for retired ones.';
+comment on column pm_strength.sets.shelf is 'Where its rows are: 0 is shared by all sets, each other shelf holds one set.';
+comment on column pm_strength.sets.baseline is 'Of lessons: the mean outcome over all events of the run.';
+comment on column pm_strength.sets.var_prior is 'Of lessons: the setting of the run that their reliability goes by.';
+comment on column pm_strength.sets.hand_at is 'Of overrides: when the newest of those that are written by hand was.';
+comment on column pm_strength.sets.epoch is 'Of lessons: the epoch of the events when the run began.';
 comment on column pm_strength.sets.pinned is 'Whether it is live because of a rollback, and no run replaces it.';
 comment on column pm_strength.sets.created_at is 'When its run began.';
 comment on column pm_strength.sets.published_at is 'When it last went live.';
@@ -154,13 +176,15 @@ set enable_bitmapscan = off
 set enable_sort = off
 as $$
 declare
-  run_id bigint;
+  run public.learning_runs;
   base pm_strength.sets;
   horizon bigint;
+  epoch bigint;
 begin
   perform pm_strength.assert_module(module);
   if pm_strength_begin_run.kind = 'mine' then
     perform pg_advisory_xact_lock(hashtext('pm_strength.capture'));
+    select e.epoch into epoch from pm_strength.event_epoch e;
     -- as in pm_strength_read_events: one entry of the index, also for a module without events
     select coalesce((
       select e.id from public.pattern_trade_events e
@@ -182,10 +206,10 @@ begin
     case when pm_strength_begin_run.kind = 'materialize' then base.run_id end
   )
   on conflict on constraint learning_runs_request do update set started_at = clock_timestamp()
-  returning id into run_id;
+  returning * into run;
   -- asked for again, a run keeps the lessons that it began with, whatever went live in between
   insert into pm_strength.sets (
-    module, kind, role, profile, run_id, mining_run_id, base_set_id, previous_set_id, settings
+    module, kind, role, profile, run_id, mining_run_id, base_set_id, previous_set_id, settings, epoch
   )
   values (
     pm_strength_begin_run.module,
@@ -196,23 +220,33 @@ begin
       case pm_strength_begin_run.kind when 'materialize' then base.profile end,
       pm_strength_begin_run.settings ->> 'profile', 'source'
     ),
-    run_id,
-    case pm_strength_begin_run.kind when 'mine' then run_id else base.run_id end,
+    run.id,
+    case pm_strength_begin_run.kind when 'mine' then run.id else base.run_id end,
     base.id,
     case pm_strength_begin_run.kind when 'materialize' then (pm_strength.live_set(module, 'overrides', role)).id end,
-    pm_strength_begin_run.settings
+    pm_strength_begin_run.settings, epoch
   )
   on conflict on constraint sets_run do nothing;
-  return jsonb_build_object('run_id', run_id, 'horizon', horizon);
+  select b.* into base from pm_strength.sets s join pm_strength.sets b on b.id = s.base_set_id where s.run_id = run.id;
+  return jsonb_build_object(
+    'run_id', run.id, 'horizon', horizon, 'epoch', epoch, 'lessons', base.row_count,
+    -- the lessons make about as many overrides each as those before
+    'expected', case when pm_strength_begin_run.kind = 'materialize' then coalesce((
+      select least(o.row_count * base.row_count / o.expects, base.row_count)
+      from pm_strength.live_set(module, 'overrides', role) o
+      where o.profile = base.profile and o.expects > 0
+    ), base.row_count) end
+  );
 end
 $$;
 comment on function public.pm_strength_begin_run(text, text, jsonb, uuid, text) is
-  'Starts a mine or materialize run of a module: {run_id, horizon}; null if there is no mining run to materialize.';
+  'Starts a mine or materialize run of a module: {run_id, horizon, epoch, lessons, expected}: lessons of the live set, expected overrides; null if there is no mining run to materialize.';
 revoke execute on function public.pm_strength_begin_run(text, text, jsonb, uuid, text) from public, anon, authenticated;
 grant execute on function public.pm_strength_begin_run(text, text, jsonb, uuid, text) to service_role;
 
--- Nothing may be staged for a run that has ended: its set may be live. The lock makes two calls for the same
--- run wait for each other, as they come after a lost answer.
+-- Nothing may be staged for a run that has ended: its set may be live.
+-- The rows of a set are numbered, and their ids begin with the shelf and the set: 4 bits, 23 bits, and 26 of the number,
+-- which every client's numbers hold. So the rows of a set are a range of ids, and so is a shelf.
 create function pm_strength.staging_set(run_id bigint) returns pm_strength.sets
 language plpgsql
 set search_path = ''
@@ -223,37 +257,75 @@ begin
   select s.* into staged
   from pm_strength.sets s
   join public.learning_runs r on r.id = s.run_id
-  where s.run_id = staging_set.run_id and s.state = 'staging' and r.status = 'running'
-  for update of s;
+  where s.run_id = staging_set.run_id and s.state = 'staging' and r.status = 'running';
   if not found then
     raise object_not_in_prerequisite_state using message = format('run %s is not running', run_id);
   end if;
   return staged;
 end
 $$;
-comment on function pm_strength.staging_set(bigint) is 'The set that a running run fills, locked; raises if it is not running.';
+comment on function pm_strength.staging_set(bigint) is 'The set that a running run fills; raises if it is not running.';
 revoke execute on function pm_strength.staging_set(bigint) from public, anon, authenticated;
 grant execute on function pm_strength.staging_set(bigint) to service_role;
 
--- A row that is written by hand, through a view, goes to the live set of its module; so it does when its module
--- is changed. Before the first run there is no live set, so this makes one.
-create function pm_strength.place_by_hand() returns trigger
+-- A row that is written by hand, through a view, goes to the live set of its module. Before the first run there is
+-- no live set, so this makes one. The lock makes two writers take turns.
+create function pm_strength.set_for_hand(module text, kind text) returns pm_strength.sets
 language plpgsql
 set search_path = ''
 as $$
+declare
+  live pm_strength.sets := pm_strength.live_set(module, kind);
 begin
-  new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
-  if new.set_id is null then
-    insert into pm_strength.sets (module, kind, state) values (new.module, tg_argv[0], 'live')
-    on conflict (module, kind, role) where state = 'live' do nothing;
-    insert into pm_strength.live_times (set_id, module, role)
-    select s.id, s.module, s.role from pm_strength.live_set(new.module, tg_argv[0]) s where s.kind = 'overrides'
+  if live.id is null then
+    insert into pm_strength.sets (module, kind, state) values (set_for_hand.module, set_for_hand.kind, 'live')
     on conflict do nothing;
-    new.set_id := (pm_strength.live_set(new.module, tg_argv[0])).id;
+    insert into pm_strength.live_times (set_id, module, role)
+    select s.id, s.module, s.role from pm_strength.live_set(set_for_hand.module, set_for_hand.kind) s where s.kind = 'overrides'
+    on conflict do nothing;
+    live := pm_strength.live_set(module, kind);
   end if;
-  new.by_hand := true;
-  return new;
+  -- takes the number of the row, and the lock
+  update pm_strength.sets s set next_row = s.next_row + 1 where s.id = live.id;
+  select s.* into live from pm_strength.sets s where s.id = live.id;
+  return live;
 end
 $$;
-comment on function pm_strength.place_by_hand() is 'Puts a row into the live set of its module.';
-revoke execute on function pm_strength.place_by_hand() from public, anon, authenticated;
+comment on function pm_strength.set_for_hand(text, text) is 'The live set of a module, locked, for a row written by hand: its number is one less than next_row.';
+revoke execute on function pm_strength.set_for_hand(text, text) from public, anon, authenticated;
+grant execute on function pm_strength.set_for_hand(text, text) to service_role;
+
+-- Two pages may be staged at the same time; here they take turns. A page is there already if it was sent again after
+-- a lost answer, maybe while the first call was still at work: then all that this call has done is undone by the
+-- error, which its caller catches.
+create function pm_strength.note_staged(target pm_strength.sets, rows int8range, added bigint) returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+  count bigint;
+begin
+  update pm_strength.sets s
+  set staged = s.staged + int8multirange(rows), row_count = s.row_count + added
+  where s.id = target.id and s.state = 'staging' and not s.staged && rows
+  returning s.row_count into count;
+  if not found then
+    raise exclusion_violation using message = format('rows %s of run %s are staged, or it has ended', rows, target.run_id);
+  end if;
+  return count;
+end
+$$;
+comment on function pm_strength.note_staged(pm_strength.sets, int8range, bigint) is
+  'Notes rows as staged, and how many were added; returns the number of rows. Raises exclusion_violation if they are already.';
+revoke execute on function pm_strength.note_staged(pm_strength.sets, int8range, bigint) from public, anon, authenticated;
+grant execute on function pm_strength.note_staged(pm_strength.sets, int8range, bigint) to service_role;
+
+create function pm_strength.is_staged(set_id bigint, rows int8range) returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select s.staged @> rows from pm_strength.sets s where s.id = set_id
+$$;
+comment on function pm_strength.is_staged(bigint, int8range) is 'Whether rows of a set were staged.';
+revoke execute on function pm_strength.is_staged(bigint, int8range) from public, anon, authenticated;
+grant execute on function pm_strength.is_staged(bigint, int8range) to service_role;

@@ -7,12 +7,8 @@ as $$
   -- a pinned set is confirmed as long as it is pinned; an hour at a time, so that readers need not load it anew
   select coalesce(
     case when overrides_of.pinned then greatest(overrides_of.published_at, date_trunc('hour', clock_timestamp())) end,
-    overrides_of.published_at, (
-    select o.last_updated_at from pm_strength.overrides o
-    where o.set_id = overrides_of.id and o.by_hand
-    order by o.last_updated_at desc
-    limit 1
-  ))
+    overrides_of.published_at, overrides_of.hand_at
+  )
 $$;
 comment on function pm_strength.as_of(pm_strength.sets) is
   'When a set of overrides was made: when it was published, or the newest row of one written by hand.';
@@ -74,7 +70,8 @@ begin
         select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score,
           o.stats, o.a_multiplier, o.e_multiplier
         from pm_strength.overrides o
-        where o.set_id = wanted.id and o.id > pm_strength_read_overrides.after_id
+        where o.id > greatest(pm_strength_read_overrides.after_id, wanted.first_id - 1)
+          and o.id < wanted.first_id + 67108864
         order by o.id
         limit least(pm_strength_read_overrides.page_size, 20000)
       ) page

@@ -23,6 +23,7 @@ begin
     return 'superseded';
   end if;
   staged := pm_strength.staging_set(run_id);
+  select s.* into staged from pm_strength.sets s where s.id = staged.id for update;
   perform pg_advisory_xact_lock(hashtext('pm_strength.publish'), hashtext(staged.module || staged.kind || staged.role));
   live := pm_strength.live_set(staged.module, staged.kind, staged.role);
 
@@ -63,10 +64,7 @@ begin
       return 'outdated';
     end if;
     -- a lesson that was written by hand meanwhile waits for the next run
-    if exists (
-      select from pm_strength.lessons l
-      where l.set_id = base.id and l.id > staged.staged_to and not l.by_hand
-    ) then
+    if staged.expects is null or not staged.staged @> int8range(0, staged.expects) then
       raise data_exception using message = format('run %s has not made the overrides of all lessons', run.id);
     end if;
   end if;
@@ -149,33 +147,54 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 as $$
 declare
-  dropped bigint[];
-  removed bigint;
+  dropped pm_strength.sets;
+  removed bigint := 0;
   more bigint;
 begin
   perform pm_strength.drop_sets();
-  select array_agg(s.id) into dropped from pm_strength.sets s where s.state = 'dropped' and s.emptied_at is null;
-
-  delete from pm_strength.lessons d
-  where d.id in (
-    select l.id from pm_strength.lessons l where l.set_id = any (dropped) limit page_size for update skip locked
-  );
-  get diagnostics removed = row_count;
-  delete from pm_strength.overrides d
-  where d.id in (
-    select o.id from pm_strength.overrides o where o.set_id = any (dropped) limit page_size for update skip locked
-  );
-  get diagnostics more = row_count;
-  if removed + more = 0 then
-    update pm_strength.sets s set emptied_at = clock_timestamp()
-    where s.id = any (dropped)
-      and not exists (select from pm_strength.lessons l where l.set_id = s.id)
-      and not exists (select from pm_strength.overrides o where o.set_id = s.id);
-  end if;
-  return removed + more;
+  for dropped in select s.* from pm_strength.sets s where s.state = 'dropped' and s.emptied_at is null loop
+    exit when removed >= page_size;
+    if dropped.shelf > 0 then
+      perform pm_strength.empty_shelf(dropped);
+      continue;
+    elsif dropped.kind = 'lessons' then
+      delete from pm_strength.lessons d
+      where d.id in (
+        select l.id from pm_strength.lessons l
+        where l.id >= dropped.first_id and l.id < dropped.first_id + 67108864
+        order by l.id
+        limit page_size - removed
+        for update skip locked
+      );
+    else
+      delete from pm_strength.overrides d
+      where d.id in (
+        select o.id from pm_strength.overrides o
+        where o.id >= dropped.first_id and o.id < dropped.first_id + 67108864
+        order by o.id
+        limit page_size - removed
+        for update skip locked
+      );
+    end if;
+    get diagnostics more = row_count;
+    removed := removed + more;
+    if more = 0 then
+      update pm_strength.sets s set emptied_at = clock_timestamp()
+      where s.id = dropped.id
+        and not exists (
+          select from pm_strength.lessons l
+          where dropped.kind = 'lessons' and l.id >= dropped.first_id and l.id < dropped.first_id + 67108864
+        )
+        and not exists (
+          select from pm_strength.overrides o
+          where dropped.kind = 'overrides' and o.id >= dropped.first_id and o.id < dropped.first_id + 67108864
+        );
+    end if;
+  end loop;
+  return removed;
 end
 $$;
 comment on function public.pm_strength_purge_sets(integer) is
-  'Drops the sets that no reader asks for, and removes up to page_size rows of each kind; call until it returns 0.';
+  'Drops the sets that no reader asks for, and removes up to page_size of their rows; call until it returns 0.';
 revoke execute on function public.pm_strength_purge_sets(integer) from public, anon, authenticated;
 grant execute on function public.pm_strength_purge_sets(integer) to service_role;

@@ -23,7 +23,7 @@ declare
   scored constant boolean := (settings ->> 'ae_multipliers')::boolean;
   -- before the first set nothing holds: no set has the number 0
   set_asked constant bigint := coalesce(live.id, 0);
-  bits constant bigint := pm_strength.group_bits(set_asked, pattern_key, action_category);
+  bits constant bigint := pm_strength.set_bits(set_asked) # pm_strength.group_bits(pattern_key, action_category);
   context jsonb;
   terms bigint[];
   too_large boolean;
@@ -41,7 +41,7 @@ begin
   end if;
   -- what pm_strength.lead gives for every override that could hold
   select coalesce(jsonb_object_agg(e.key, e.value), '{}'),
-    array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), bits)),
+    array_agg(jsonb_hash_extended(jsonb_build_object(e.key, e.value), 0)),
     coalesce(bool_or(abs(n.number) > 9007199254740992 and n.number = trunc(n.number)), false)
   into context, terms, too_large
   from jsonb_each(case when jsonb_typeof(scope) = 'object' then scope else '{}' end) e
@@ -53,9 +53,14 @@ begin
     -- such a number is not the same in every language, so nothing may hold
     leads := '{}';
   elsif cardinality(terms) <= 200 or terms is null then
-    select coalesce(array_agg(hashint8extended(b.term, a.term)), '{}') || terms || bits into leads
-    -- "<=": two dimensions may have the same 64 bits
-    from unnest(terms) a (term) join unnest(terms) b (term) on a.term <= b.term;
+    with hashed as materialized (
+      select t.term, bits # t.term as alone, (t.term << 23) | ((t.term >> 41) & 8388607) as turned
+      from unnest(terms) t (term)
+    )
+    select coalesce(array_agg(a.alone # b.turned), '{}') || bits into leads
+    from hashed a
+    -- "<=": two dimensions may have the same 64 bits; the last row stands for no second term
+    join (select h.term, h.turned from hashed h union all select 9223372036854775807, 0) b on a.term <= b.term;
   end if;
 
   with matched as materialized (
@@ -65,13 +70,13 @@ begin
     from (
       -- "offset 0" keeps the planner from another index, which it would choose while its statistics do not
       -- know the new set
-      select s.* from (select i.* from pm_strength.overrides i where i.lead = any (leads) offset 0) s
-      where s.set_id = set_asked
+      select s.* from pm_strength.overrides_by_lead(coalesce(live.shelf, 0), leads) s
+      where s.id >= live.first_id and s.id < live.first_id + 67108864
         and s.pattern_key = resolve_one.pattern_key
         and s.action_category = resolve_one.action_category
       union all
       select s.* from pm_strength.overrides s
-      where s.set_id = set_asked
+      where s.id >= live.first_id and s.id < live.first_id + 67108864
         and s.pattern_key = resolve_one.pattern_key
         and s.action_category = resolve_one.action_category
         and leads is null

@@ -33,6 +33,9 @@ COLUMNS = (
     *("timestamp", "action_at", "trimmed", "reached_s3"),
 )
 TABLES = ["pm_strength.lessons", "pm_strength.overrides"]
+SIZE = """
+select sum(pg_total_relation_size(t.relid)) from unnest(%s::regclass[]) c, pg_partition_tree(c) t
+"""
 SIZES = (10_000, 100_000, 1_000_000)
 Db = psycopg.Connection[Any]
 
@@ -88,7 +91,7 @@ def measure(db: Db, variables: dict[str, str], what: str) -> float:
         raise SystemExit(done.stderr)
     found = json.loads(done.stdout)
     wal = float(_one(db, "select pg_current_wal_lsn() - %s::pg_lsn", before))
-    size = int(_one(db, "select sum(pg_total_relation_size(c)) from unnest(%s::regclass[]) c", TABLES))
+    size = int(_one(db, SIZE, TABLES))
     total = sum(found["phases"].values())
     print(
         f"  {what}: {total:.1f} s, {found['lessons']:,} lessons, {found['overrides']:,} overrides; "

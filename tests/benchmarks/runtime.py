@@ -102,20 +102,21 @@ def fill(db: psycopg.Connection[Any], rows: list[Row]) -> None:
         "insert into pm_strength.sets (id, kind, state, published_at) overriding system value "
         "values (1000000, 'overrides', 'live', now())"
     )
+    db.execute("create temp table given as select * from pm_strength.overrides limit 0")
     with (
         db.cursor() as cursor,
         cursor.copy(
-            "copy pm_strength.overrides (set_id, pattern_key, action_category, scope_subset, multiplier, "
-            "confidence_score) from stdin"
+            "copy given (id, pattern_key, action_category, scope_subset, multiplier, confidence_score) "
+            "from stdin"
         ) as copy,
     ):
-        for row in rows:
+        for number, row in enumerate(rows):
             subset = (
                 "{" + ", ".join(f'"{name}": "{value}"' for name, value in row["scope_subset"].items()) + "}"
             )
             copy.write_row(
                 (
-                    1_000_000,
+                    (1_000_000 << 26) + number,
                     row["pattern_key"],
                     row["action_category"],
                     subset,
@@ -123,6 +124,14 @@ def fill(db: psycopg.Connection[Any], rows: list[Row]) -> None:
                     row["confidence_score"],
                 )
             )
+    db.execute(
+        "insert into pm_strength.overrides (id, pattern_key, action_category, scope_subset, multiplier, "
+        "confidence_score, lead, dimensions) "
+        "select id, pattern_key, action_category, scope_subset, multiplier, confidence_score, "
+        "pm_strength.set_bits(1000000) # pm_strength.lead(pattern_key, action_category, scope_subset), "
+        "pm_strength.dimension_count(scope_subset) from given"
+    )
+    db.execute("drop table given")
     db.execute("analyze pm_strength.overrides")
 
 

@@ -16,13 +16,14 @@ from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
 
+from ..support.lessons import make_overrides, stage_rows
 from .conftest import Database
 
 
-def publish_lessons(store: Store, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+def publish_lessons(store: Store, db: Database, settings: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     run = store.begin_run("pm", "mine", settings)
     assert run is not None
-    store.stage_lessons(run["run_id"], rows)
+    stage_rows(db, run["run_id"], rows)
     for _ in store.stage_retired(run["run_id"]):
         pass
     assert store.publish_run(run["run_id"], len(rows)) == "published"
@@ -83,7 +84,7 @@ def test_changes_are_limited_from_set_to_set(store: Store, db: Database, profile
     leaving: list[bool] = []
     for share in (0.8, 0.5, 0.0, 0.6, 0.0, 0.0):
         rows = lessons(rng, share)
-        publish_lessons(store, settings, rows)
+        publish_lessons(store, db, settings, rows)
         learning.materialize(store)
         made = materialize_overrides(frame(rows), checked) if rows else pd.DataFrame()
         wanted = limit_changes(made, before, checked)
@@ -96,7 +97,7 @@ def test_changes_are_limited_from_set_to_set(store: Store, db: Database, profile
     # a set of another profile is no start
     other = {"profile": "guarded" if profile == "source" else "source", "max_change": 0.25}
     store.write_settings("pm", other)
-    publish_lessons(store, other, rows := lessons(rng, 0.5))
+    publish_lessons(store, db, other, rows := lessons(rng, 0.5))
     learning.materialize(store)
     assert len(store.overrides()) <= len(rows)
     assert all(abs(row["multiplier"] - 1) <= 0.25 + 1e-12 for row in store.overrides())
@@ -106,18 +107,18 @@ def test_asking_again_stages_nothing_twice(store: Store, db: Database) -> None:
     settings = {"max_change": 0.1}
     store.write_settings("pm", settings)
     rng = random.Random(4)
-    publish_lessons(store, settings, lessons(rng, 0.8))
+    publish_lessons(store, db, settings, lessons(rng, 0.8))
     learning.materialize(store)
     learning.materialize(store)
-    publish_lessons(store, settings, lessons(rng, 0.3))
+    publish_lessons(store, db, settings, lessons(rng, 0.3))
     run = store.begin_run("pm", "materialize", settings)
     assert run is not None
     for _ in range(2):
-        list(store.stage_overrides(run["run_id"]))
+        make_overrides(store, run)
         list(store.stage_leaving(run["run_id"]))
     counts = db.execute(
         "select s.row_count, count(*) from pm_strength.sets s "
-        "join pm_strength.overrides o on o.set_id = s.id where s.run_id = %s group by 1",
+        "join pm_strength.overrides o on (o.id >> 26) & 8388607 = s.id where s.run_id = %s group by 1",
         (run["run_id"],),
     ).fetchone()
     assert counts is not None
@@ -127,15 +128,15 @@ def test_asking_again_stages_nothing_twice(store: Store, db: Database) -> None:
     assert store.publish_run(run["run_id"]) == "superseded"
 
 
-def test_what_another_run_published_meanwhile_makes_a_run_outdated(store: Store) -> None:
+def test_what_another_run_published_meanwhile_makes_a_run_outdated(store: Store, db: Database) -> None:
     settings = {"max_change": 0.1}
-    publish_lessons(store, settings, lessons(random.Random(4), 0.8))
+    publish_lessons(store, db, settings, lessons(random.Random(4), 0.8))
     first = store.begin_run("pm", "materialize", settings)
     second = store.begin_run("pm", "materialize", settings)
     assert first is not None
     assert second is not None
     for run in (first, second):
-        list(store.stage_overrides(run["run_id"]))
+        make_overrides(store, run)
     assert store.publish_run(first["run_id"]) == "published"
     assert store.publish_run(second["run_id"]) == "outdated"
 
@@ -154,7 +155,7 @@ def test_added_exposure_is_limited_on_the_newest_actions(
     rows = lessons(rng, 1.0)
     for row in rows:
         row["stats"]["edge_raw"] = abs(row["stats"]["edge_raw"])
-    publish_lessons(store, {}, rows)
+    publish_lessons(store, db, {}, rows)
     report = learning.materialize(store)
     assert report is not None
     assert report.warning is None

@@ -14,6 +14,7 @@ from pm_strength.project.store import Store
 from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
 
+from ..support.lessons import stage_rows
 from .conftest import Database
 
 STATES = ("insufficient", "stable", "decaying", "growing")
@@ -71,7 +72,7 @@ def test_sql_makes_what_python_defines(store: Store, db: Database, settings: dic
     rows = lessons(random.Random(11), 9000)
     run = store.begin_run("pm", "mine", settings)
     assert run is not None
-    store.stage_lessons(run["run_id"], rows)
+    stage_rows(db, run["run_id"], rows)
     assert store.publish_run(run["run_id"], len(rows)) == "published"
     # a lesson of another type, or one that is retired, makes no override
     db.execute(

@@ -132,12 +132,12 @@ def test_estimates_tell_nobody_what_is_there(
 ) -> None:
     """`count=planned` answers from statistics, which row level security does not cover."""
     for rows, table in ((3000, "override"), (3000, "lesson")):
-        values = "1.5, 0.5" if table == "override" else "40, '{}'"
-        columns = "multiplier, confidence_score" if table == "override" else "n, stats"
+        values = "1.5, 0.5, n, 1" if table == "override" else "40, '{}'"
+        columns = "multiplier, confidence_score, lead, dimensions" if table == "override" else "n, stats"
         db.execute(
             f"insert into pm_strength.{table}s "
-            f"(set_id, pattern_key, action_category, scope_subset, {columns}) "
-            f"select 0, 'p' || n % 5, 'entry', jsonb_build_object('rank', n), {values} "
+            f"(id, pattern_key, action_category, scope_subset, {columns}) "
+            f"select n, 'p' || n % 5, 'entry', jsonb_build_object('rank', n), {values} "
             f"from generate_series(1, {rows}) n".encode()
         )
         db.execute(f"vacuum analyze pm_strength.{table}s".encode())
@@ -169,7 +169,9 @@ def test_estimates_tell_nobody_what_is_there(
         ("learning_runs", "status", "succeeded", "failed"),
         ("learning_settings", "module", "pm", "other"),
     ):
-        verbs = ["eq", "neq"] if table == "learning_settings" else ["eq", "neq", "gt", "lte"]
+        # an id tells when a row was made, and no more
+        equal = table == "learning_settings" or column == "id"
+        verbs = ["eq", "neq"] if equal else ["eq", "neq", "gt", "lte"]
         for verb in verbs if column != "scope_subset" else ["eq", "cs", "cd"]:
             found = {estimate(table, column, f"{verb}.{value}") for value in (there, missing)}
             assert len(found) == 1, (table, column, verb, found)

@@ -20,6 +20,7 @@ from pm_strength.service import runs as learning
 from pm_strength.settings import LearningSettings
 from tests.support import strands
 
+from ..support.lessons import make_overrides
 from .conftest import Database, Drain
 
 
@@ -109,7 +110,8 @@ def test_a_run_that_breaks_while_it_publishes_leaves_what_was_there(
     for table in ("lessons", "overrides"):
         staged = db.execute(
             f"select count(*) from pm_strength.{table} t "
-            "join pm_strength.sets s on s.id = t.set_id where s.state not in ('live', 'kept')".encode()
+            "join pm_strength.sets s on s.id = (t.id >> 26) & 8388607 "
+            "where s.state not in ('live', 'kept')".encode()
         ).fetchone()
         assert staged == (0,), "what broken runs staged is gone"
 
@@ -146,14 +148,16 @@ def test_a_materialization_whose_lessons_are_dropped_says_so(
 ) -> None:
     """Two mining runs go live while it works, and the older lessons are removed."""
     before = learned.overrides()
-    stage = learned.stage_overrides
+    open_set = learned.open_set
 
-    def overtake(run_id: int) -> Any:
+    def overtake(run_id: int, *size: Any) -> int:
+        monkeypatch.setattr(learned, "open_set", open_set)
+        count = open_set(run_id, *size)
         for _ in range(2):
             learning.mine(learned)
-        yield from stage(run_id)
+        return count
 
-    monkeypatch.setattr(learned, "stage_overrides", overtake)
+    monkeypatch.setattr(learned, "open_set", overtake)
     with pytest.raises(SupersededRunError):
         learning.materialize(learned)
     assert learned.runs(3)[-1]["status"] == "superseded"
@@ -190,17 +194,17 @@ def test_a_run_whose_beginning_is_asked_for_again_knows_its_lessons(learned: Sto
     learning.mine(learned)
     again = learned._api.rpc("pm_strength_begin_run", **request)
     assert again == first
-    pages = list(learned.stage_overrides(again["run_id"]))
+    make_overrides(learned, again)
     assert learned.publish_run(again["run_id"]) == "published"
     assert {row["run_id"] for row in learned.overrides()} == {mined["source_run_id"]}
-    assert pages[0]["lessons"] == mined["lessons"]
+    assert again["lessons"] == mined["lessons"]
 
 
 def test_a_materialization_without_settings_goes_by_the_defaults(learned: Store) -> None:
     """As a resolver does. No override at all would make every multiplier 1.0 without a word."""
     run = learned.begin_run("pm", "materialize", {})
     assert run is not None
-    list(learned.stage_overrides(run["run_id"]))
+    make_overrides(learned, run)
     assert learned.publish_run(run["run_id"]) == "published"
     wanted = [row for row in learned.lessons(status="active") if abs(row["stats"]["edge_raw"]) >= 0.05]
     assert len(learned.overrides()) == len(wanted) > 0
@@ -220,9 +224,11 @@ def test_asking_again_does_nothing_twice(learned: Store, monkeypatch: pytest.Mon
     """A write whose answer was lost is tried again: it must neither count twice nor skip a page."""
     before = [(row["pattern_key"], row["scope_subset"], row["multiplier"]) for row in learned.overrides()]
     ask = learned._api.rpc_page
+    asked: list[str] = []
 
     def twice(function: str, **params: Any) -> Any:
         if function == "pm_strength_stage_overrides":
+            asked.append(function)
             ask(function, **params)
         return ask(function, **params)
 
@@ -230,14 +236,14 @@ def test_asking_again_does_nothing_twice(learned: Store, monkeypatch: pytest.Mon
     monkeypatch.setattr(store_module, "STAGE_PAGE", 7)
     run = learned.begin_run("pm", "materialize", LearningSettings(n_min=4, edge_threshold=0).to_dict())
     assert run is not None
-    pages = list(learned.stage_overrides(run["run_id"]))
-    assert len(pages) > 3
+    made = make_overrides(learned, run)
+    assert len(asked) > 3
     assert learned.publish_run(run["run_id"]) == "published"
     assert learned.publish_run(run["run_id"]) == "published"
     assert [
         (row["pattern_key"], row["scope_subset"], row["multiplier"]) for row in learned.overrides()
     ] == before
-    assert learned.runs(1)[0]["overrides"] == pages[-1]["overrides"] == len(before)
+    assert learned.runs(1)[0]["overrides"] == made == len(before)
 
 
 def test_views_can_be_read_page_by_page_over_1000_rows(store: Store, db: Database) -> None:

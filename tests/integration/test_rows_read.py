@@ -49,25 +49,31 @@ select 'pm_strength_trades', 'lost ' || n, 'bad_strand', 'strand_id: lost', '{{}
 from generate_series(1, {LETTERS}) n;
 insert into learning_runs (id, kind, status, finished_at, settings) overriding system value
 select n, 'mine', 'succeeded', now(), '{{}}' from generate_series(900000, 900001) n;
-insert into pm_strength.sets (id, kind, state, published_at, run_id, mining_run_id) overriding system value
-values (1000000, 'overrides', 'live', now(), null, null), (1000001, 'overrides', 'kept', now(), null, null),
-  (1000002, 'lessons', 'live', now(), 900000, 900000), (1000003, 'lessons', 'dropped', now(), 900001, 900001);
+insert into pm_strength.sets (
+  id, kind, state, published_at, run_id, mining_run_id, row_count, next_row, var_prior, baseline
+)
+overriding system value
+values (1000000, 'overrides', 'live', now(), null, null, {OVERRIDES}, {OVERRIDES} + 1, null, null),
+  (1000001, 'overrides', 'kept', now(), null, null, {OVERRIDES}, {OVERRIDES} + 1, null, null),
+  (1000002, 'lessons', 'live', now(), 900000, 900000, {LESSONS}, {LESSONS} + 1, 0.25, 0.1),
+  (1000003, 'lessons', 'dropped', now(), 900001, 900001, {LESSONS}, {LESSONS} + 1, 0.25, 0.1);
 insert into pm_strength.sets (kind, state, dropped_at, emptied_at)
 select 'lessons', 'dropped', now(), now() from generate_series(1, 5000);
-insert into pm_strength.lessons (set_id, pattern_key, action_category, scope_subset, n, stats)
-select s, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 40,
+insert into pm_strength.lessons (id, pattern_key, action_category, scope_subset, n, stats)
+select s::bigint * 67108864 + n, 'p' || n % 4, 'entry',
+  jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 40,
   '{{"edge_raw": 0.5, "support_score": 0.5, "reliability_score": 0.5}}'
 from generate_series(1000002, 1000003) s, generate_series(1, {LESSONS}) n;
 insert into pm_strength.overrides (
-  set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
+  id, pattern_key, action_category, scope_subset, multiplier, confidence_score, lead, dimensions
 )
-select 1000001, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 1.1, 0.5
-from generate_series(1, {OVERRIDES}) n;
-insert into pm_strength.overrides (
-  set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
-)
-select 1000000, 'p' || n % 4, 'entry', jsonb_build_object('rank', n, 'chain', 'c' || n % 4), 1.1, 0.5
-from generate_series(1, {OVERRIDES}) n;
+select o.id, o.pattern_key, 'entry', o.scope, 1.1, 0.5,
+  pm_strength.set_bits(o.id >> 26) # pm_strength.lead(o.pattern_key, 'entry', o.scope), 2
+from (
+  select s::bigint * 67108864 + n as id, 'p' || n % 4 as pattern_key,
+    jsonb_build_object('rank', n, 'chain', 'c' || n % 4) as scope
+  from generate_series(1000000, 1000001) s, generate_series(1, {OVERRIDES}) n
+) o;
 select pgmq.purge_queue('pm_strength_trades');
 """
 EMPTY = """
@@ -112,6 +118,9 @@ def filled(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
             connection.execute(f"vacuum analyze {table}".encode())
         connection.execute(FILL.encode())
         connection.execute("set session_replication_role = origin")
+        # as every run does
+        connection.execute("analyze pm_strength.lessons_0 (id)")
+        connection.execute("analyze pm_strength.overrides_0 (id)")
         yield connection
         connection.execute(EMPTY.encode())
 
@@ -275,15 +284,18 @@ def test_a_run_reads_the_lessons_of_its_page(project: Db) -> None:
             project.execute(begin, (kind,))
         runs = project.execute("select array_agg(id order by id) from learning_runs where status = 'running'")
         mining, materializing = (runs.fetchone() or ([],))[0]
-        after, read = call(project, "select pm_strength_stage_retired(%s, 0, 1000)", mining)
-        assert after is not None
-        assert read < 1000 * 10
-        page, read = call(project, "select pm_strength_stage_overrides(%s, 1000)", materializing)
-        assert (page["looked_at"], page["overrides"]) == (1000, 1000)
+        project.execute(
+            "select pm_strength_open_set(%s, 0), pm_strength_open_set(%s, 0)", (mining, materializing)
+        )
+        left, read = call(project, "select pm_strength_stage_retired(%s, 0, 1000000)", mining)
+        assert left == 0
+        # all of both sets, and what is copied
+        assert read < LESSONS * 6
+        page, read = call(project, "select pm_strength_stage_overrides(%s, 5000, 1000)", materializing)
+        assert (page["looked_at"], page["overrides"], page["to"]) == (1000, 1000, 6000)
         assert read < 1000 * 10
         project.execute(
-            "update pm_strength.sets set staged_to = (select max(id) from pm_strength.lessons) "
-            "where run_id = %s",
+            "update pm_strength.sets set staged = int8multirange(int8range(0, expects)) where run_id = %s",
             (materializing,),
         )
         answer, read = call(project, "select pm_strength_publish_run(%s, null, '{}')", materializing)
@@ -298,18 +310,20 @@ def test_limiting_changes_looks_up_what_was_live(project: Db) -> None:
         project.execute(begin.encode())
         found = project.execute("select run_id, id from pm_strength.sets where state = 'staging'").fetchone()
         run, staged = found or (0, 0)
-        stage = "select pm_strength_stage_overrides(%s, 1000)"
+        project.execute("select pm_strength_open_set(%s, 0)", (run,))
+        stage = "select pm_strength_stage_overrides(%s, 1, 1000)"
         for query, least, most in ((READ, 2000, 1000 * 12), (BLOCKS, 1000, 1000 * 60)):
             page, read = call(project, stage, run, query=query)
             assert (page["looked_at"], page["overrides"]) == (1000, 1000)
             assert least < read < most
         project.execute(stage, (run,))
         limited = project.execute(
-            "select min(multiplier), max(multiplier) from pm_strength.overrides where set_id = %s", (staged,)
+            "select min(multiplier), max(multiplier) from pm_strength.overrides where id >> 26 = %s",
+            (staged,),
         )
         assert limited.fetchone() == (1.1 + 0.1, 1.1 + 0.1), "0.1 above those that were live"
         for after, query, most in ((0, READ, 1000 * 10), (5000, READ, 1000 * 10), (5000, BLOCKS, 1000 * 60)):
-            project.execute("update pm_strength.overrides set multiplier = 1.5 where set_id = 1000000")
+            project.execute("update pm_strength.overrides set multiplier = 1.5 where id >> 26 = 1000000")
             last, read = call(
                 project, "select pm_strength_stage_leaving(%s, %s, 1000)", run, after, query=query
             )
@@ -322,7 +336,8 @@ def test_exposure_is_weighed_on_the_actions_of_a_page(project: Db) -> None:
         project.execute("select pm_strength_begin_run('pm', 'materialize', '{}', gen_random_uuid())")
         found = project.execute("select run_id from pm_strength.sets where state = 'staging'").fetchone()
         run = (found or (0,))[0]
-        project.execute("select pm_strength_stage_overrides(%s, 5000)", (run,))
+        project.execute("select pm_strength_open_set(%s, 0)", (run,))
+        project.execute("select pm_strength_stage_overrides(%s, 0, 5000)", (run,))
         for query, most in ((READ, 500 * 20), (BLOCKS, 500 * 60)):
             page, read = call(project, "select pm_strength_weigh_exposure(%s, null, 500)", run, query=query)
             assert page["actions"] == 500

@@ -74,6 +74,13 @@ def begin(kind: str) -> Call:
     )
 
 
+def opened(db: Database, kind: str) -> int:
+    """A run with a set for no rows."""
+    run_id = int(begin(kind)(db)["run_id"])
+    value(db, "select public.pm_strength_open_set(%s, 0)", run_id)
+    return run_id
+
+
 def publish(run_id: int) -> Call:
     return lambda db: value(db, "select public.pm_strength_publish_run(%s, 0, '{}')", run_id)
 
@@ -108,12 +115,11 @@ def test_a_run_that_is_published_twice_at_once_is_published_once(
     variables: dict[str, str], db: Database, kind: str
 ) -> None:
     """As a client does whose first answer was cut: the set before must stay the one before."""
-    for _ in range(2):
-        assert publish(begin("mine")(db)["run_id"])(db) == "published"
-    assert publish(begin("materialize")(db)["run_id"])(db) == "published"
+    for kind_before in ("mine", "mine", "materialize"):
+        assert publish(opened(db, kind_before))(db) == "published"
     table = {"mine": "lessons", "materialize": "overrides"}[kind]
     before = value(db, "select run_id from pm_strength.live_set('pm', %s)", table)
-    run_id = begin(kind)(db)["run_id"]
+    run_id = opened(db, kind)
     with at_once(variables, publish(run_id), publish(run_id)) as answers:
         assert answers == ["published", "published"]
     sets = (
@@ -130,8 +136,9 @@ def test_two_that_remove_a_set_leave_none_of_its_rows(variables: dict[str, str],
         """
         insert into pm_strength.sets (id, kind, state, dropped_at)
         overriding system value values (1000001, 'lessons', 'dropped', now());
-        insert into pm_strength.lessons (set_id, pattern_key, action_category, scope_subset, n, stats)
-        select 1000001, 'p', 'entry', jsonb_build_object('n', n), 1, '{}' from generate_series(1, 30) n
+        insert into pm_strength.lessons (id, pattern_key, action_category, scope_subset, n, stats)
+        select 1000001::bigint * 67108864 + n, 'p', 'entry', jsonb_build_object('n', n), 1, '{}'
+        from generate_series(1, 30) n
         """
     )
 
@@ -155,9 +162,9 @@ def test_a_set_is_not_taken_for_empty_while_its_last_rows_are_removed(
         insert into pm_strength.sets (id, kind, state, dropped_at)
         overriding system value values (1000001, 'overrides', 'dropped', now());
         insert into pm_strength.overrides (
-          set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score
+          id, pattern_key, action_category, scope_subset, multiplier, confidence_score, lead, dimensions
         )
-        values (1000001, 'p', 'entry', '{}', 1, 1)
+        values (1000001::bigint * 67108864, 'p', 'entry', '{}', 1, 1, 0, 0)
         """
     )
     db.execute("set lock_timeout = '5s'")

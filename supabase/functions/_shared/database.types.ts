@@ -99,14 +99,14 @@ isOneToOne: false
           Views: {
             "learning_lessons": {
                   Row: {
-                    "action_category": string,"decay_halflife_hours": number | null,"id": number,"lesson_type": string,"module": string,"n": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>,"stats": NonNullable<Json>,"status": string,"updated_at": string
+                    "action_category": string,"decay_halflife_hours": number | null,"edge_raw": number | null,"id": number,"lesson_type": string | null,"module": string,"n": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>,"stats": Json | null,"status": string | null,"updated_at": string | null
                   }
                   ComputedFields: never
                   Insert: {
-                           "action_category"?: string | null,"decay_halflife_hours"?: number | null,"id"?: number | null,"lesson_type"?: string | null,"module"?: string | null,"n"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null,"stats"?: Json | null,"status"?: string | null,"updated_at"?: string | null
+                           "action_category"?: string | null,"decay_halflife_hours"?: number | null,"edge_raw"?: number | null,"id"?: number | null,"lesson_type"?: string | null,"module"?: string | null,"n"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null,"stats"?: Json | null,"status"?: string | null,"updated_at"?: string | null
                          }
                         Update: {
-                           "action_category"?: string | null,"decay_halflife_hours"?: number | null,"id"?: number | null,"lesson_type"?: string | null,"module"?: string | null,"n"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null,"stats"?: Json | null,"status"?: string | null,"updated_at"?: string | null
+                           "action_category"?: string | null,"decay_halflife_hours"?: number | null,"edge_raw"?: number | null,"id"?: number | null,"lesson_type"?: string | null,"module"?: string | null,"n"?: number | null,"pattern_key"?: string | null,"run_id"?: number | null,"scope_subset"?: Json | null,"stats"?: Json | null,"status"?: string | null,"updated_at"?: string | null
                          }
                         Relationships: [
                     
@@ -139,7 +139,7 @@ isOneToOne: false
                   ]
                 },"pm_overrides": {
                   Row: {
-                    "a_multiplier": number | null,"action_category": string,"confidence_score": number,"decay_state": string | null,"e_multiplier": number | null,"id": number,"last_updated_at": string,"module": string,"multiplier": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>,"stats": Json | null
+                    "a_multiplier": number | null,"action_category": string,"confidence_score": number,"decay_state": string | null,"e_multiplier": number | null,"id": number,"last_updated_at": string | null,"module": string,"multiplier": number,"pattern_key": string,"run_id": number | null,"scope_subset": NonNullable<Json>,"stats": Json | null
                   }
                   ComputedFields: never
                   Insert: {
@@ -184,6 +184,12 @@ isOneToOne: false
 "pm_strength_fill_action_at":
 { Args: { "after_id": string,"page_size": number }; Returns: Json
                            },
+"pm_strength_index_set":
+{ Args: { "run_id": number }; Returns: string
+                           },
+"pm_strength_open_set":
+{ Args: { "baseline"?: number,"large"?: number,"row_count": number,"run_id": number,"very_large"?: number }; Returns: number
+                           },
 "pm_strength_prune":
 { Args: { "page_size": number }; Returns: number
                            },
@@ -220,6 +226,9 @@ isOneToOne: false
 "pm_strength_rollback":
 { Args: { "set_id": number }; Returns: Json
                            },
+"pm_strength_scope_bits":
+{ Args: { "groups": Json,"members": Json }; Returns: Json
+                           },
 "pm_strength_set_aside":
 { Args: { "after_id": string,"kind": string }; Returns: string
                            },
@@ -230,13 +239,13 @@ isOneToOne: false
 { Args: { "after_id": number,"page_size": number,"run_id": number }; Returns: number
                            },
 "pm_strength_stage_lessons":
-{ Args: { "lessons": Json,"run_id": number }; Returns: number
+{ Args: { "a_score"?: (number)[],"action_categories": (string)[],"avg_rr": (number)[],"avg_rr_half": (number)[],"bayes_factor": (number)[],"decay_state": (number)[],"design_effect": (number)[],"dimensions": (number)[],"e_score"?: (number)[],"edge_raw": (number)[],"first": number,"groups": (number)[],"leads": (number)[],"n": (number)[],"own_design": (number)[],"p_value": (number)[],"pattern_keys": (string)[],"reached_s3_n"?: (number)[],"reached_s3_rate"?: (number)[],"run_id": number,"scopes": string,"slope_p_value": (number)[],"slope_per_hour": (number)[],"stats"?: string,"trimmed_n"?: (number)[],"trimmed_rate"?: (number)[],"variance": (number)[] }; Returns: number
                            },
 "pm_strength_stage_overrides":
-{ Args: { "page_size": number,"run_id": number }; Returns: Json
+{ Args: { "first": number,"page_size": number,"run_id": number }; Returns: Json
                            },
 "pm_strength_stage_retired":
-{ Args: { "after_id": number,"page_size": number,"run_id": number }; Returns: number
+{ Args: { "part": number,"part_rows": number,"run_id": number }; Returns: number
                            },
 "pm_strength_sweep":
 { Args: { "after_id": string,"kind": string,"page_size": number }; Returns: Json

@@ -9,6 +9,8 @@ insert into decided (object, authenticated, service_role) values
   ('pgmq.a_pm_strength_trades', '', ''),
   ('pgmq.q_pm_strength_jobs', '', ''),
   ('pgmq.q_pm_strength_trades', '', ''),
+  ('pm_strength.described_lessons', 'select', 'select'),
+  ('pm_strength.event_epoch', '', 'all'),
   ('pm_strength.lessons', 'select', 'all'),
   ('pm_strength.overrides', 'select', 'all'),
   ('pm_strength.live_times', 'select', 'all'),
@@ -25,6 +27,10 @@ insert into decided (object, authenticated, service_role) values
   ('public.pm_override_sets', 'select', 'select'),
   ('public.pm_overrides', 'select', 'all'),
   ('public.pm_retention', '', 'all');
+
+insert into decided (object, authenticated, service_role)
+select 'pm_strength.' || kind || '_' || shelf, 'select', 'all'
+from unnest(array['lessons', 'overrides']) kind, generate_series(0, 8) shelf;
 
 create temp view given as
 select
@@ -87,13 +93,15 @@ select name, false, true from unnest(array[
   'public.pm_strength_stage_lessons', 'public.pm_strength_stage_overrides',
   'public.pm_strength_stage_leaving', 'public.pm_strength_stage_retired', 'public.pm_strength_sweep',
   'public.pm_strength_weigh_exposure', 'pm_strength.limiting_set', 'pm_strength.switch_live', 'pm_strength.keep_sets',
-  'public.pm_strength_rollback', 'public.pm_strength_unpin', 'public.pm_strength_replay'
+  'pm_strength.empty_shelf', 'pm_strength.is_staged', 'pm_strength.note_staged', 'pm_strength.set_for_hand',
+  'pm_strength.write_lesson', 'pm_strength.write_override', 'public.pm_strength_index_set', 'public.pm_strength_open_set',
+  'public.pm_strength_scope_bits', 'public.pm_strength_rollback', 'public.pm_strength_unpin', 'public.pm_strength_replay'
 ]) name
 union all
 -- called by the trigger and by functions that run as their owner
 select name, false, false from unnest(array[
   'pm_strength.enqueue_closed', 'pm_strength.enqueue_missed', 'pm_strength.has_new_action',
-  'pm_strength.keep_settings', 'pm_strength.needed', 'pm_strength.place_by_hand', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
+  'pm_strength.keep_settings', 'pm_strength.needed', 'pm_strength.raise_epoch', 'pm_strength.shelf_indexes', 'pm_strength.make_index', 'pm_strength.queue_exists', 'pm_strength.queue_fits'
 ]) name
 union all
 select name, true, true from unnest(array[
@@ -101,7 +109,7 @@ select name, true, true from unnest(array[
   'pm_strength.complete_settings', 'pm_strength.settings_at', 'pm_strength.in_canary', 'pm_strength.resolve_roles', 'pm_strength.set_at', 'public.pm_strength_set_at',
   'public.resolve_pm_strength_at',
   'pm_strength.as_of', 'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
-  'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits',
+  'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits', 'pm_strength.set_bits', 'pm_strength.overrides_by_lead',
   'public.pm_strength_read_overrides', 'public.resolve_pm_strength', 'public.resolve_pm_strength_batch'
 ]) name;
 

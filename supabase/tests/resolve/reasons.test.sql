@@ -45,7 +45,7 @@ select is(
 );
 
 reset role;
-update pm_strength.overrides set last_updated_at = now() - interval '25 hours';
+update public.pm_overrides set last_updated_at = now() - interval '25 hours';
 set local role service_role;
 select is(pg_temp.answer('{}'), '1.000000 stale 1', 'too old');
 update public.learning_settings set settings = '{"stale_after_hours": 26}';
@@ -57,8 +57,10 @@ update public.learning_settings set settings = '{}';
 update pm_strength.sets set state = 'kept' where kind = 'overrides';
 insert into pm_strength.sets (id, kind, state, published_at) overriding system value values
   (1000007, 'overrides', 'live', now() - interval '23 hours'), (1000008, 'overrides', 'staging', null);
-insert into pm_strength.overrides (set_id, pattern_key, action_category, scope_subset, multiplier, confidence_score)
-values (1000007, 'p', 'entry', '{}', 1.5, 0.5), (1000008, 'p', 'entry', '{}', 0.5, 0.5);
+insert into pm_strength.overrides (id, pattern_key, action_category, scope_subset, multiplier, confidence_score, lead, dimensions)
+select o.set_id << 26, 'p', 'entry', '{}', o.multiplier, 0.5,
+  pm_strength.set_bits(o.set_id) # pm_strength.lead('p', 'entry', '{}'), 0
+from (values (1000007::bigint, 1.5), (1000008, 0.5)) o (set_id, multiplier);
 set local role service_role;
 select is(pg_temp.answer('{}'), '1.500000 matched 1', 'a set that is staged, or was live before, is not resolved with');
 select is(

@@ -4,12 +4,28 @@ select plan(11);
 truncate pm_strength.lessons, pm_strength.overrides, pm_strength.sets;
 insert into public.learning_settings (module) values ('dm');
 
+create function pg_temp.stage(run bigint, lessons jsonb, first bigint default 0, expected bigint default 0) returns bigint
+language sql as $$
+  select public.pm_strength_open_set(run, greatest(expected, jsonb_array_length(lessons)), 0);
+  select public.pm_strength_stage_lessons(
+    run, first, array_agg(r.key), array_agg(text 'entry'), array_agg(r.place::integer), string_agg(r.scope::text, E'\n'),
+    array_agg(pm_strength.lead(r.key, 'entry', r.scope)),
+    array_agg(pm_strength.dimension_count(r.scope)::smallint), array_agg(r.n),
+    array_agg(r.edge), array_agg(1.0::float8), array_agg(r.edge), array_agg(null::float8), array_agg(null::float8),
+    array_agg(0::smallint), array_agg(1.0::float8), array_agg(1.0::float8), array_agg(1.0::float8),
+    array_agg(0.5::float8), array_agg(0.1::float8)
+  )
+  from (
+    select l.value ->> 'pattern_key' as key, l.value -> 'scope_subset' as scope, (l.value ->> 'n')::integer as n,
+      (l.value ->> 'edge')::float8 as edge, l.place
+    from jsonb_array_elements(lessons) with ordinality l (value, place)
+  ) r
+$$;
 create function pg_temp.mine(module text, n_min integer) returns bigint language plpgsql as $$
 declare
   run bigint := public.pm_strength_begin_run(module, 'mine', jsonb_build_object('n_min', n_min), gen_random_uuid()) ->> 'run_id';
 begin
-  perform public.pm_strength_stage_lessons(run, '[{"pattern_key": "p", "action_category": "entry",
-    "scope_subset": {}, "n": 40, "stats": {"edge_raw": 0.1}}]');
+  perform pg_temp.stage(run, '[{"pattern_key": "p", "scope_subset": {}, "n": 40, "edge": 0.1}]');
   return run;
 end
 $$;
@@ -46,7 +62,7 @@ select results_eq(
   'its row tells what it was, when its lessons are gone'
 );
 select is(
-  (select count(distinct set_id) from pm_strength.lessons), 3::bigint, 'the lessons of the live and the kept sets stay'
+  (select count(distinct id >> 26) from pm_strength.lessons), 3::bigint, 'the lessons of the live and the kept sets stay'
 );
 
 select pg_temp.mine('pm', 5) as failed \gset

@@ -28,8 +28,10 @@ select set_eq(
      join pg_class c on c.oid = i.indrelid
      join pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
      where c.relnamespace in ('public'::regnamespace, 'pm_strength'::regnamespace) $$,
-  array['pattern_trade_events.scope', 'lessons.scope_subset', 'overrides.scope_subset'],
-  'scope and both scope_subsets have a GIN index'
+  $$ values ('pattern_trade_events.scope')
+     union all select kind || '_' || shelf || '.scope_subset'
+     from unnest(array['lessons', 'overrides']) kind, generate_series(0, 8) shelf $$,
+  'scope and both scope_subsets have a GIN index, on every shelf'
 );
 select is_empty(
   $$ select c.conrelid::regclass, c.conname from pg_constraint c

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..errors import FileError
 from ..mining import lesson_rows
+from ..mining.evidence.columns import INTERVALS
 
 PART_ROWS = 20_000
 
@@ -75,12 +76,13 @@ def _write_parquet(lessons: pd.DataFrame, path: Path) -> None:
     fields = [
         (name, pyarrow.string() if name in texts else pyarrow.int64() if name == "n" else pyarrow.float64())
         for name in lessons.columns
+        if name not in INTERVALS
     ]
     schema = pyarrow.schema(fields)
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         for start in _starts(lessons):
             part = lessons.iloc[start : start + PART_ROWS]
-            columns = {name: part[name].tolist() for name in lessons.columns}
+            columns = {name: part[name].tolist() for name, _ in fields}
             columns["scope_subset"] = [
                 json.dumps(scope, ensure_ascii=False) for scope in columns["scope_subset"]
             ]

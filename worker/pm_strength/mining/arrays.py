@@ -14,3 +14,6 @@ CodeArray = npt.NDArray[Any]
 
 # The code of a dimension that a scope lacks.
 MISSING = -1
+
+# Of a group without rows and dimensions.
+NO_CODES: CodeArray = np.empty((0, 0), np.int16)

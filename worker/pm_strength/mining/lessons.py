@@ -13,7 +13,7 @@ import pandas as pd
 from ..errors import LessonLimitError
 from ..scopes import ScopeKey
 from ..settings import LearningSettings
-from .arrays import MISSING
+from .arrays import MISSING, NO_CODES
 from .cube.iceberg import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
@@ -106,25 +106,31 @@ def mine_lessons(
 def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
     """Rows of `learning_lessons` for lessons `start` to `stop`: JSON-compatible, null where undefined."""
     part = lessons.iloc[start:stop]
-    names = [name for name in (*COLUMNS, *GUARDED) if name in part.columns]
-    columns = {name: _finite(part[name]) for name in names}
-    told = [name for name in (*EVIDENCE, *GUARDED) if name in columns]
+    texts = zip(part["pattern_key"], part["action_category"], part["scope_subset"], strict=True)
+    all_stats = lesson_stats(part, (*_STATS, *EVIDENCE, *GUARDED))
+    decays = lesson_stats(part, _DECAY.values())
     rows = []
-    for index in range(len(part)):
-        stats = {name: columns[name][index] for name in _STATS}
-        stats |= {name: columns[name][index] for name in told}
-        stats["decay_meta"] = {name: columns[column][index] for name, column in _DECAY.items()}
+    for (pattern_key, action_category, scope), stats, decay in zip(texts, all_stats, decays, strict=True):
+        stats["decay_meta"] = {name: decay[column] for name, column in _DECAY.items()}
         rows.append(
             {
-                "pattern_key": columns["pattern_key"][index],
-                "action_category": columns["action_category"][index],
-                "scope_subset": columns["scope_subset"][index],
+                "pattern_key": pattern_key,
+                "action_category": action_category,
+                "scope_subset": scope,
                 "n": stats["n"],
                 "stats": stats,
-                "decay_halflife_hours": columns["half_life_hours"][index],
+                "decay_halflife_hours": decay["half_life_hours"],
             }
         )
     return rows
+
+
+def lesson_stats(part: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Of each lesson the statistics of some names, as far as the frame has them; null where undefined."""
+    columns = {name: _finite(part[name]) for name in names if name in part.columns}
+    if not columns:
+        return [{} for _ in range(len(part))]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _frame(
@@ -160,7 +166,7 @@ def _frame(
         {
             "pattern_key": _labels([group.pattern_key for group, _ in groups], lengths),
             "action_category": _labels([group.action_category for group, _ in groups], lengths),
-            "scope_subset": ScopeArray._concat_same_type(scopes) if scopes else np.empty(0, dtype=object),
+            "scope_subset": ScopeArray._concat_same_type(scopes or [ScopeArray.of_group([], [], NO_CODES)]),
             "n": n,
             "avg_rr": avg_rr,
             "variance": edge.variance,

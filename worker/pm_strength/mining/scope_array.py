@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,6 +60,20 @@ class ScopeArray(ExtensionArray):
         if len(self._tables) != 1 or (self._table < 0).any():
             return None
         return (*self._tables[0], self._codes[0].take(self._row, axis=0))
+
+    def tables(self) -> Sequence[Table]:
+        """The names of the dimensions and the values of the codes, of each table."""
+        return self._tables
+
+    def runs(self) -> Iterator[tuple[int, int, int, CodeArray]]:
+        """Rows that follow each other and are of one table: its number, the first row, the one after the
+        last, and their codes.
+        """
+        bounds = [0, *(np.flatnonzero(np.diff(self._table)) + 1).tolist(), len(self._table)]
+        for begin, end in pairwise(bounds):
+            if begin < end:
+                number = int(self._table[begin])
+                yield number, begin, end, self._codes[number].take(self._row[begin:end], axis=0)
 
     def _scope(self, at: int) -> Scope | None:
         number = int(self._table[at])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -20,7 +21,12 @@ JOBS_QUEUE = "pm_strength_jobs"
 # Functions that return a page as one JSON value are not cut; these sizes keep a call well under 8 s.
 READ_PAGE = 5000
 EVENT_PAGE = 20_000
-STAGE_PAGE = 4000
+STAGE_PAGE = 10_000
+LEAVING_PAGE = 4000
+# Members of scopes a call.
+BITS_PAGE = 5000
+# Lessons, of the live set and the new one, that are compared in one call.
+PART_ROWS = 200_000
 SWEEP_PAGE = 5000
 PURGE_PAGE = 20_000
 EXPOSURE_PAGE = 200
@@ -282,18 +288,46 @@ class Store:
         )
         return rows[0] if rows else None
 
-    def stage_lessons(self, run_id: int, lessons: Sequence[Row]) -> None:
-        """Add lessons to a run's set."""
-        self._api.rpc("pm_strength_stage_lessons", run_id=run_id, lessons=list(lessons))
+    def open_set(self, run_id: int, row_count: int, baseline: float | None = None) -> int:
+        """Prepare a run's set for about so many rows; returns how many lessons are to be staged or read."""
+        return int(
+            self._api.rpc("pm_strength_open_set", run_id=run_id, row_count=row_count, baseline=baseline)
+        )
 
-    def stage_retired(self, run_id: int) -> Iterator[None]:
-        """Carry the live lessons that the run did not find over as retired; yields after each page."""
-        after: int | None = 0
-        while after is not None:
-            after = self._api.rpc(
-                "pm_strength_stage_retired", run_id=run_id, after_id=after, page_size=STAGE_PAGE
+    def scope_bits(
+        self, members: Sequence[bytes], groups: Sequence[tuple[str, str]]
+    ) -> tuple[list[int], list[int]]:
+        """The terms of members, JSON objects of one dimension, and the bits of groups."""
+        terms: list[int] = []
+        bits: list[int] = []
+        for start in range(0, max(len(members), len(groups)), BITS_PAGE):
+            page: Row = self._api.rpc(
+                "pm_strength_scope_bits",
+                members=[json.loads(member) for member in members[start : start + BITS_PAGE]],
+                groups=groups[start : start + BITS_PAGE],
             )
-            yield
+            terms += page["members"]
+            bits += page["groups"]
+        return terms, bits
+
+    def stage_lessons(self, run_id: int, columns: Row) -> int:
+        """Add lessons to a run's set, as `LessonColumns.part` gives them; returns how many were new."""
+        return int(self._api.rpc("pm_strength_stage_lessons", run_id=run_id, **columns))
+
+    def stage_retired(self, run_id: int) -> Iterator[int]:
+        """Carry the live lessons that a run did not find over as retired; yields how many parts are left."""
+        part, left = 0, 1
+        while left > 0:
+            left = int(
+                self._api.rpc("pm_strength_stage_retired", run_id=run_id, part=part, part_rows=PART_ROWS)
+            )
+            part += 1
+            yield left
+
+    def index_set(self, run_id: int) -> Iterator[str]:
+        """Make the indexes of a run's set, as far as its shelf lacks them; yields after each."""
+        while index := self._api.rpc("pm_strength_index_set", run_id=run_id):
+            yield index
 
     def lessons(self, **filters: Any) -> list[Row]:
         """The lessons of the last run, filtered as `pages.filtered` says."""
@@ -304,24 +338,33 @@ class Store:
 
     def strongest_lessons(self, limit: int, by: str = "edge_raw", **filters: Any) -> list[Row]:
         """The lessons with the highest and the lowest of a statistic, where it is known: `limit` of each."""
-        return self._pages.extremes("learning_lessons", f"stats->{by}", "n", limit, filters)
+        column = by if by == "edge_raw" else f"stats->{by}"
+        return self._pages.extremes("learning_lessons", column, "n", limit, filters)
 
     # overrides
 
-    def stage_overrides(self, run_id: int) -> Iterator[Row]:
-        """Make the overrides of a run's lessons, page by page: {looked_at, lessons, overrides} of each."""
-        while True:
-            page: Row = self._pages.page("pm_strength_stage_overrides", STAGE_PAGE, run_id=run_id)
-            yield page
-            if page["looked_at"] == 0:
-                return
+    def stage_overrides(self, run_id: int, first: int, count: int) -> Row:
+        """Make the overrides of `count` lessons of a run from number `first` on: {looked_at, overrides}.
+
+        `overrides` is how many the run's set has then.
+        """
+        looked_at, to, page = 0, first, {"overrides": 0}
+        while to < first + count:
+            page = self._pages.page(
+                "pm_strength_stage_overrides", first + count - to, run_id=run_id, first=to
+            )
+            looked_at += page["looked_at"]
+            if page["to"] == to:
+                break
+            to = page["to"]
+        return {"looked_at": looked_at, "overrides": page["overrides"]}
 
     def stage_leaving(self, run_id: int) -> Iterator[None]:
         """Carry overrides that the run did not make over, nearer to 1; yields after each page."""
         after: int | None = 0
         while after is not None:
             after = self._api.rpc(
-                "pm_strength_stage_leaving", run_id=run_id, after_id=after, page_size=STAGE_PAGE
+                "pm_strength_stage_leaving", run_id=run_id, after_id=after, page_size=LEAVING_PAGE
             )
             yield
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
 from ..overrides.exposure import exposure_scale
-from ..project.store import STAGE_PAGE, Store
+from ..project.store import Store
 from ..settings import DEFAULT_MODULE, PROFILES, LearningSettings
 from .events import Progress, read_all_events, silent
 from .gate import pass_gate
 from .machine import mine_lessons
+from .staging import stage_lessons, stage_overrides
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,6 @@ def mine(
     lessons do not pay on trades they have not seen (the run is marked as failed, what was live stays),
     and `SupersededRunError` if a newer run was published first.
     """
-    # importing pandas takes half the time that a command needs to start, and most commands do not mine
-    from ..mining import lesson_rows
-
     raw = _settings_of(store.settings_row(module), role)
     run = _begin(store, module, "mine", raw, role)
     assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
@@ -64,11 +62,7 @@ def mine(
         if settings.gate and role == "live":
             warnings.append(pass_gate(events, settings, lambda share: progress("evaluating", share)))
 
-        for start in range(0, len(lessons), STAGE_PAGE):
-            progress("publishing lessons", start / len(lessons))
-            store.stage_lessons(run["run_id"], lesson_rows(lessons, start, start + STAGE_PAGE))
-        for _page in store.stage_retired(run["run_id"]):
-            progress("retiring lessons", 0.0)
+        stage_lessons(store, run["run_id"], lessons, progress)
         summary = {
             "events": lessons.attrs["events"],
             "trades": lessons.attrs["trades"],
@@ -124,10 +118,7 @@ def materialize(
         return None
     with _failing(store, run["run_id"]):
         settings = LearningSettings.from_mapping(raw)
-        looked_at = 0
-        for page in store.stage_overrides(run["run_id"]):
-            looked_at += page["looked_at"]
-            progress("making overrides", min(1.0, looked_at / max(1, page["lessons"])))
+        _looked_at, overrides = stage_overrides(store, run["run_id"], run["expected"], progress)
         if settings.max_change is not None:
             for _page in store.stage_leaving(run["run_id"]):
                 progress("limiting changes", 0.0)
@@ -140,8 +131,8 @@ def materialize(
         run_id=run["run_id"],
         module=module,
         kind="materialize",
-        lessons=page["lessons"],
-        overrides=page["overrides"],
+        lessons=run["lessons"],
+        overrides=overrides,
         warning=warning,
     )
 

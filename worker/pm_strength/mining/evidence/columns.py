@@ -23,6 +23,8 @@ EVIDENCE = (
     *("reached_s3_rate", "reached_s3_low", "reached_s3_high"),
     *("a_score", "e_score"),
 )
+# What the intervals of the evidence are made of; the database makes them again.
+INTERVALS = ("own_design", "avg_rr_half", "trimmed_n", "reached_s3_n")
 # Of a lesson of the guarded profile that sizes.
 GUARDED = (
     *("effect", "contribution", "contribution_low", "contribution_high"),
@@ -33,7 +35,7 @@ GUARDED = (
 def evidence_columns(
     evidence: Sequence[GroupEvidence], scopes: Sequence[ScopeArray], settings: LearningSettings
 ) -> dict[str, Any]:
-    """The columns of `EVIDENCE`, and those of `GUARDED` in that profile, for the groups' slices in turn.
+    """The columns of `EVIDENCE`, `INTERVALS` and, in that profile, `GUARDED`, for the groups' slices in turn.
 
     Takes the columns out of `evidence`, so that they are not held twice.
     """
@@ -42,7 +44,9 @@ def evidence_columns(
         for name, column in (("a_score", A), ("e_score", E)) if len(found.scores) else ():
             mean, effective = found.scores[column] / found.trades, found.columns["n_effective"][:1]
             found.columns[name][0] = shrunk_score(np.array([mean]), of_all[column], effective)[0]
-    columns = {name: _joined(found.columns.pop(name) for found in evidence) for name in EVIDENCE}
+    columns = {
+        name: _joined(found.columns.pop(name) for found in evidence) for name in (*EVIDENCE, *INTERVALS)
+    }
     if settings.profile == "guarded":
         fits = [_fit(found, scope) for found, scope in zip(evidence, scopes, strict=True)]
         columns |= {name: _joined(fit[name] for fit in fits) for name in GUARDED if name not in _KINDS}

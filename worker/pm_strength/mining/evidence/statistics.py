@@ -21,7 +21,10 @@ RATES = (("trimmed", TRIMMED_KNOWN, TRIMMED), ("reached_s3", S3_KNOWN, S3))
 def slice_statistics(
     weighed: Weighed, slices: Slices, group: GroupEffect, settings: LearningSettings
 ) -> dict[str, FloatArray]:
-    """The columns of `columns.EVIDENCE`, NaN where there is none; the empty subset's A and E are still 0."""
+    """The columns of `columns.EVIDENCE` and `INTERVALS`, NaN where there is none.
+
+    The empty subset's A and E are still 0.
+    """
     whole = weighed.contrast
     n, s2 = whole.n, weighed.sigma**2
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -43,6 +46,7 @@ def slice_statistics(
     half = stdtrit(np.maximum(effective - 1.0, 1.0), 0.5 + LEVEL / 2)
     half *= np.sqrt(variance_of(slices.n, slices.yy) / effective)
     columns["avg_rr_low"], columns["avg_rr_high"] = slices.mean_y - half, slices.mean_y + half
+    columns["avg_rr_half"], columns["own_design"] = half, weighed.own
     return columns | _scores(weighed.more, weighed.own, n, columns["n_effective"])
 
 
@@ -55,6 +59,7 @@ def _scores(more: FloatArray, own: FloatArray, n: FloatArray, effective: FloatAr
                 rate = more[:, sum_] / more[:, known]
             low, high = rate_interval(rate, more[:, known] / own, LEVEL)
         columns |= {f"{name}_rate": rate, f"{name}_low": low, f"{name}_high": high}
+        columns[f"{name}_n"] = more[:, known] if more.shape[1] else n
     for name, column in (("a_score", A), ("e_score", E)):
         score = np.full(len(n), np.nan)
         if more.shape[1]:
