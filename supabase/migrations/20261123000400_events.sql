@@ -139,3 +139,38 @@ comment on function public.pm_strength_read_events(text, bigint, bigint, integer
 revoke execute on function public.pm_strength_read_events(text, bigint, bigint, integer)
   from public, anon, authenticated;
 grant execute on function public.pm_strength_read_events(text, bigint, bigint, integer) to service_role;
+
+-- What a worker kept of the events is still what they are if the epoch is the same (nothing was changed or removed),
+-- their number (none was added below the id, and it is not another database), and the newest of them (nor is it one
+-- that was restored, and then went on otherwise).
+create function public.pm_strength_check_events(module text, up_to_id bigint, with_count boolean default true)
+returns jsonb
+language sql stable
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set enable_bitmapscan = off
+as $$
+  select jsonb_build_object(
+    'epoch', (select e.epoch from pm_strength.event_epoch e),
+    'events', case when with_count then (
+      select count(*) from public.pattern_trade_events e
+      where (e.module, e.id) > (pm_strength_check_events.module, 0)
+        and (e.module, e.id) <= (pm_strength_check_events.module, up_to_id)
+    ) end,
+    'tail', (
+      select md5(string_agg(format('%s %s %s %s', n.id, n.strand_id, n.rr, n.created_at), ',' order by n.id desc))
+      from (
+        select e.id, e.strand_id, e.rr, e.created_at from public.pattern_trade_events e
+        where (e.module, e.id) > (pm_strength_check_events.module, 0)
+          and (e.module, e.id) <= (pm_strength_check_events.module, up_to_id)
+        order by e.module desc, e.id desc
+        limit 1000
+      ) n
+    )
+  )
+$$;
+comment on function public.pm_strength_check_events(text, bigint, boolean) is
+  'What tells whether the events of a module up to an id are still those of before: {epoch, events, tail}.';
+revoke execute on function public.pm_strength_check_events(text, bigint, boolean) from public, anon, authenticated;
+grant execute on function public.pm_strength_check_events(text, bigint, boolean) to service_role;

@@ -1,8 +1,8 @@
 """`make bench-learn`: what a user waits for, from `learn` to published overrides, by phase.
 
-An embedded stack is filled with events by COPY. Each size is learned twice, then once more with 1 % new
-events; for each run the seconds of each phase, the WAL of a lesson with its override, and what the tables
-take. The worker's peak memory is that of its own process.
+An embedded stack is filled with events by COPY. Each size is learned cold, then warm, with the events that
+the first run kept, then once more with 1 % new events; for each run the seconds of each phase, the WAL of a
+lesson with its override, and what the tables take. The worker's peak memory is that of its own process.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from uuid import UUID
 
 import psycopg
 
+from pm_strength.files.event_cache import EventCache
 from pm_strength.local.stack import Stack
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
@@ -60,7 +61,7 @@ def fill(db: Db, events: int, seed: int) -> None:
     db.execute("analyze pattern_trade_events")
 
 
-def learn(connection: Connection) -> dict[str, Any]:
+def learn(connection: Connection, folder: str) -> dict[str, Any]:
     """Mine and materialize in this process: seconds by phase, lessons, overrides and peak memory."""
     store = Store.connect(connection)
     phases: dict[str, float] = {}
@@ -72,7 +73,8 @@ def learn(connection: Connection) -> dict[str, Any]:
         phases[doing] = phases.get(doing, 0.0) + now - began
         began, doing = now, what
 
-    mined = runs.mine(store, progress=tell)
+    cache = EventCache(Path(folder), connection.url, connection.key)
+    mined = runs.mine(store, progress=tell, cache=cache)
     tell("beginning", 1.0)
     made = runs.materialize(store, progress=tell)
     tell("end", 1.0)
@@ -81,11 +83,11 @@ def learn(connection: Connection) -> dict[str, Any]:
     return {"phases": phases, "lessons": mined.lessons, "overrides": made.overrides, "peak": peak}
 
 
-def measure(db: Db, variables: dict[str, str], what: str) -> float:
+def measure(db: Db, variables: dict[str, str], folder: str, what: str) -> float:
     """Learn in a process of its own, and print what it took; returns the seconds."""
     before = _one(db, "select pg_current_wal_lsn()")
     command = [sys.executable, "-m", "tests.benchmarks.learn", "--measure"]
-    secrets = json.dumps([variables["API_URL"], variables["SECRET_KEY"]])
+    secrets = json.dumps([variables["API_URL"], variables["SECRET_KEY"], folder])
     done = subprocess.run(command, input=secrets, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -120,13 +122,13 @@ def compare(size: int, max_dims: int | None) -> None:
                 settings = {"max_dims": max_dims, "max_lessons": 10_000_000}
                 connection = Connection(variables["API_URL"], variables["SECRET_KEY"])
                 Store.connect(connection).write_settings("pm", settings)
-                first = measure(db, variables, "first run")
-                again = measure(db, variables, "second run")
+                first = measure(db, variables, folder, "cold")
+                again = measure(db, variables, folder, "warm, no new events")
                 fill(db, max(size // 100, 1), 2)
-                more = measure(db, variables, "1 % new events")
+                more = measure(db, variables, folder, "warm, 1 % new events")
         finally:
             stack.down(purge=True)
-    print(f"  the second run takes {again / first:.2f} of the first, that with 1 % new {more / first:.2f}")
+    print(f"  warm takes {again / first:.2f} of cold, with 1 % new events {more / first:.2f}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.measure:
-        print(json.dumps(learn(Connection(*json.loads(sys.stdin.read())))))
+        url, key, folder = json.loads(sys.stdin.read())
+        print(json.dumps(learn(Connection(url, key), folder)))
         return 0
     for size in options.sizes:
         compare(size, options.max_dims)

@@ -93,6 +93,8 @@ def project(variables: dict[str, str]) -> dict[str, str]:
     Worker(lambda: Store.connect(Connection(url, key))).drain()
     store = Store.connect(Connection(url, key))
     learning.mine(store)
+    # twice: a page compares two versions
+    learning.materialize(store)
     learning.materialize(store)
     store.close()
     return variables | FUNCTION_SECRETS | {"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": key}

@@ -39,7 +39,7 @@ class EventStore:
         return {}
 
     def begin_run(self, *_: Any) -> dict[str, Any]:
-        return {"run_id": 1, "horizon": len(EVENTS)}
+        return {"run_id": 1, "horizon": len(EVENTS), "epoch": 0}
 
     def read_events(self, *_: Any) -> list[dict[str, Any]]:
         return [pack_events(EVENTS)]

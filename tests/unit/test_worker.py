@@ -128,7 +128,7 @@ def test_a_job_is_put_back_when_the_worker_is_stopped(monkeypatch: pytest.Monkey
     store = FakeStore([job(1, "mine")])
     worker = Worker(lambda: cast(Store, store), OPTIONS)
 
-    def work(store: Any, module: str, progress: Any) -> None:
+    def work(store: Any, module: str, progress: Any, cache: Any) -> None:
         worker.stop()
         progress("mining", 0.5)
         raise AssertionError("progress should have stopped the job")
@@ -157,7 +157,7 @@ def test_a_drain_does_not_wait_for_a_beat_of_a_job_that_is_done(monkeypatch: pyt
     store = FakeStore([job(1, "mine")])
     worker = Worker(lambda: cast(Store, store), OPTIONS)
 
-    def work(store: Any, module: str, progress: Any) -> learning.RunReport:
+    def work(store: Any, module: str, progress: Any, cache: Any) -> learning.RunReport:
         progress("mining", 0.5)
         return learning.RunReport(run_id=1, module=module, kind="mine", lessons=0)
 

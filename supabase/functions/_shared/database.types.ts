@@ -160,6 +160,9 @@ isOneToOne: false
 "pm_strength_begin_run":
 { Args: { "kind": string,"module": string,"request_id": string,"role"?: string,"settings": Json }; Returns: Json
                            },
+"pm_strength_check_events":
+{ Args: { "module": string,"up_to_id": number,"with_count"?: boolean }; Returns: Json
+                           },
 "pm_strength_claim_trades":
 { Args: { "batch_size": number,"visibility_seconds": number,"wait_seconds": number }; Returns: Json
                            },

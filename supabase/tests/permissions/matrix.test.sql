@@ -95,7 +95,7 @@ select name, false, true from unnest(array[
   'public.pm_strength_weigh_exposure', 'pm_strength.limiting_set', 'pm_strength.switch_live', 'pm_strength.keep_sets',
   'pm_strength.empty_shelf', 'pm_strength.is_staged', 'pm_strength.note_staged', 'pm_strength.set_for_hand',
   'pm_strength.write_lesson', 'pm_strength.write_override', 'public.pm_strength_index_set', 'public.pm_strength_open_set',
-  'public.pm_strength_scope_bits', 'public.pm_strength_rollback', 'public.pm_strength_unpin', 'public.pm_strength_replay'
+  'public.pm_strength_check_events', 'public.pm_strength_scope_bits', 'public.pm_strength_rollback', 'public.pm_strength_unpin', 'public.pm_strength_replay'
 ]) name
 union all
 -- called by the trigger and by functions that run as their owner

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import PmStrengthError
+from ..files.event_cache import EventCache
 from ..project.store import Store
 from ..service import runs as learning
 from ..service.machine import mine_lessons
@@ -26,7 +27,7 @@ from .output import (
     print_table,
     progress_bars,
 )
-from .target import ProjectDirectory, open_store
+from .target import ProjectDirectory, cache_for, find_project, open_store
 
 RUN_COLUMNS = (
     *(
@@ -57,7 +58,7 @@ def register(app: typer.Typer) -> None:
 def learn(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
     """Learn now: mine all events into lessons, then turn the lessons into overrides."""
     with open_store(directory, module) as store:
-        _mine(store, module)
+        _mine(store, module, cache_for(find_project(directory)))
         _materialize(store, module)
 
 
@@ -93,7 +94,7 @@ def mine(
     if lessons is not None or changes:
         raise typer.BadParameter("--lessons and --set go with --events")
     with open_store(directory, module) as store:
-        _mine(store, module)
+        _mine(store, module, cache_for(find_project(directory)))
 
 
 def materialize(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
@@ -130,11 +131,11 @@ def runs(
         print_table("Runs", columns | counts | {"note": "left"}, map(_run_cells, rows))
 
 
-def _mine(store: Store, module: str) -> None:
+def _mine(store: Store, module: str, cache: EventCache | None) -> None:
     for role in _roles(store, module):
         with progress_bars() as bars:
             steps = Steps(bars)
-            report = learning.mine(store, module, steps, role)
+            report = learning.mine(store, module, steps, role, cache)
             steps.finish()
         _print_mined(report, role)
 

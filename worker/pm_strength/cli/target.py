@@ -14,6 +14,7 @@ from ..project.connection import Connection, connection_from, environment
 from ..project.store import Store
 
 if TYPE_CHECKING:
+    from ..files.event_cache import EventCache
     from ..local.stack import Stack
 
 DEFAULT_DIRECTORY = Path(".pm-strength")
@@ -90,3 +91,10 @@ def _check_module(module: str, known: list[str]) -> None:
             "`pm-strength settings set --module` makes a new module",
             param_hint="--module",
         )
+
+
+def cache_for(connection: Connection) -> EventCache | None:
+    """Where the events of a project are kept between runs, by `PM_STRENGTH_CACHE`; None if nowhere."""
+    from ..files.event_cache import cache_of
+
+    return cache_of(environment(), connection.url, connection.key)

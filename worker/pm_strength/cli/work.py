@@ -17,7 +17,7 @@ from ..service.health import LOOPBACK, HealthServer
 from ..service.metrics import Metrics
 from ..service.worker import Worker, WorkerOptions, collect_garbage_less
 from .output import counted, err
-from .target import ProjectDirectory, find_project
+from .target import ProjectDirectory, cache_for, find_project
 
 log = logging.getLogger("pm_strength.worker")
 
@@ -78,7 +78,13 @@ def worker(
 
     options = WorkerOptions(batch_size=batch_size, visibility_seconds=visibility_seconds)
     metrics = Metrics()
-    running = Worker(lambda: Store.connect(connection), options, on_batch=count, metrics=metrics)
+    running = Worker(
+        lambda: Store.connect(connection),
+        options,
+        on_batch=count,
+        metrics=metrics,
+        cache=cache_for(connection),
+    )
     with stop_on_signal(running.stop), _served(host, port, running, metrics):
         log.info("started", extra={"url": connection.url, "drain": drain})
         if drain:

@@ -275,6 +275,16 @@ class Store:
             if last is not None:
                 yield page
 
+    def check_events(self, module: str, up_to_id: int, count: bool = True) -> Row:
+        """What tells whether the events of a module up to an id are those of before: {epoch, events, tail}.
+
+        Without `count` `events` is None. Raises `TooMuchError` where they are too many to count in a call.
+        """
+        found: Row = self._api.rpc_page(
+            "pm_strength_check_events", module=module, up_to_id=up_to_id, with_count=count
+        )
+        return found
+
     def newest_event(self, action_category: str) -> Row | None:
         """The event of a category that was captured last; None if there is none."""
         rows = self._api.table(

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import (
@@ -21,7 +22,7 @@ from ..project.retry import is_data_error
 from ..project.store import JOBS_QUEUE, Store
 from ..settings import DEFAULT_MODULE
 from . import runs as learning
-from .events import Progress
+from .events import Cache, Progress
 from .lease import Lease
 from .liveness import Liveness
 from .metrics import Metrics, NoMetrics
@@ -41,6 +42,7 @@ class Jobs:
     visibility_seconds: int
     liveness: Liveness
     metrics: Metrics | NoMetrics
+    cache: Cache | None = None
 
     def do_next(self, store: Store) -> int:
         """Do the job that is due, if there is one; returns how many there were (0 or 1).
@@ -56,7 +58,7 @@ class Jobs:
         start = time.monotonic()
         try:
             with Lease(store, JOBS_QUEUE, [msg_id], self.visibility_seconds):
-                report = run_job(store, entry["message"], self.liveness.progress)
+                report = run_job(store, entry["message"], self.liveness.progress, self.cache)
         except StoppedError:
             store.extend(JOBS_QUEUE, [msg_id], 0)
         except SupersededRunError as error:
@@ -84,7 +86,9 @@ class Jobs:
         return 1
 
 
-def run_job(store: Store, message: Mapping[str, Any], progress: Progress) -> learning.RunReport | None:
+def run_job(
+    store: Store, message: Mapping[str, Any], progress: Progress, cache: Cache | None = None
+) -> learning.RunReport | None:
     """Do the job that a message names, and return the run that it published.
 
     Raises what the job raises, or an error naming the job.
@@ -98,9 +102,10 @@ def run_job(store: Store, message: Mapping[str, Any], progress: Progress) -> lea
             progress("sweeping", 0.0)
         log.info("swept", extra={"found": found})
     elif job == "mine":
-        report = learning.mine(store, module, progress)
+        mine = partial(learning.mine, cache=cache)
+        report = mine(store, module, progress)
         log.info("mined", extra={"run_id": report.run_id, "lessons": report.lessons})
-        _in_the_shadow(learning.mine, store, module, progress)
+        _in_the_shadow(mine, store, module, progress)
         return report
     elif job == "materialize":
         result = learning.materialize(store, module, progress)

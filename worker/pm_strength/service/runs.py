@@ -11,7 +11,7 @@ from ..json_values import Row
 from ..overrides.exposure import exposure_scale
 from ..project.store import Store
 from ..settings import DEFAULT_MODULE, PROFILES, LearningSettings
-from .events import Progress, read_all_events, silent
+from .events import Cache, Progress, read_all_events, silent
 from .gate import pass_gate
 from .machine import mine_lessons
 from .staging import stage_lessons, stage_overrides
@@ -38,9 +38,15 @@ class RunReport:
 
 
 def mine(
-    store: Store, module: str = DEFAULT_MODULE, progress: Progress = silent, role: str = "live"
+    store: Store,
+    module: str = DEFAULT_MODULE,
+    progress: Progress = silent,
+    role: str = "live",
+    cache: Cache | None = None,
 ) -> RunReport:
     """Mine all events of a module and publish the lessons, of the shadow profile in that role.
+
+    With a `cache` of what earlier runs have read, only new events are read.
 
     Raises `SettingsError`, `LessonLimitError`, or `GateError` where the setting `gate` is on and the
     lessons do not pay on trades they have not seen (the run is marked as failed, what was live stays),
@@ -51,7 +57,7 @@ def mine(
     assert run is not None  # noqa: S101 - only a materialization can find nothing to start from
     with _failing(store, run["run_id"]):
         settings = LearningSettings.from_mapping(raw)
-        events = read_all_events(store, module, progress, run["horizon"])
+        events = read_all_events(store, module, progress, run["horizon"], run["epoch"], cache)
         lessons = mine_lessons(
             events,
             settings,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ..errors import TransientStoreError
 from ..project.retry import delay_seconds
 from ..project.store import Store
+from .events import Cache
 from .jobs import Jobs
 from .liveness import Liveness
 from .metrics import NO_METRICS, Metrics, NoMetrics
@@ -46,7 +47,10 @@ class WorkerOptions:
 
 
 class Worker:
-    """Drains the queues of a project. `connect` makes a store; each thread has its own."""
+    """Drains the queues of a project. `connect` makes a store; each thread has its own.
+
+    With a `cache` mining reads only the events that it lacks.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Worker:
         options: WorkerOptions = WorkerOptions(),
         on_batch: OnBatch = lambda messages, events: None,
         metrics: Metrics | NoMetrics = NO_METRICS,
+        cache: Cache | None = None,
     ) -> None:
         self._connect = connect
         self._options = options
@@ -62,7 +67,7 @@ class Worker:
         self._trades = Trades(
             options.batch_size, options.visibility_seconds, self._liveness, metrics, on_batch
         )
-        self._jobs = Jobs(options.visibility_seconds, self._liveness, metrics)
+        self._jobs = Jobs(options.visibility_seconds, self._liveness, metrics, cache)
         self._much_to_do = threading.Event()
         self._failure: Exception | None = None
 

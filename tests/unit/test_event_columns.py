@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pm_strength.mining import lesson_rows, mine_lessons
-from pm_strength.project.event_page import event_frame
+from pm_strength.project.event_columns import event_columns, from_arrays, joined
 from pm_strength.scopes import typed_scope
 from pm_strength.settings import LearningSettings
 
@@ -52,7 +52,7 @@ def plain(events: list[dict[str, Any]]) -> pd.DataFrame:
 
 def test_what_is_unpacked_is_what_was_packed() -> None:
     events = rows(1, 500)
-    frame = event_frame([pack_events(events[:200]), pack_events(events[200:])])
+    frame = event_columns([pack_events(events[:200]), pack_events(events[200:])]).frame()
     # a list and a null are no dimensions
     held = [{name: value for name, (_, value) in typed_scope(e["scope"]).items()} for e in events]
     assert frame["scope"].tolist() == held
@@ -71,18 +71,44 @@ def test_what_is_unpacked_is_what_was_packed() -> None:
         assert [flags.get(event[name]) for event in events] == [
             None if pd.isna(value) else value for value in frame[name]
         ]
-    order = sorted({event["trade_id"] for event in events})
+    order = list(dict.fromkeys(event["trade_id"] for event in events))
     assert frame["trade_id"].tolist() == [order.index(event["trade_id"]) for event in events]
 
 
 def test_no_page_makes_an_empty_frame() -> None:
-    assert len(event_frame([])) == 0
-    assert mine_lessons(event_frame([])).empty
+    assert len(event_columns([]).frame()) == 0
+    assert mine_lessons(event_columns([]).frame()).empty
 
 
 def test_packed_events_have_the_lessons_of_plain_ones() -> None:
     events = rows(2, 4000)
     for settings in (LearningSettings(n_min=15), LearningSettings(profile="guarded", outcome="pnl_usd")):
-        packed = mine_lessons(event_frame([pack_events(events)]), settings)
+        packed = mine_lessons(event_columns([pack_events(events)]).frame(), settings)
         assert len(packed) > 20
         assert lesson_rows(packed) == lesson_rows(mine_lessons(plain(events), settings))
+
+
+def test_what_was_kept_and_what_is_new_are_as_if_read_at_once() -> None:
+    events = rows(3, 900)
+    # dimensions, values, patterns and trades that only one of the parts has
+    events[850]["scope"] = {"late": "first", "a": -5}
+    events[851]["pattern_key"] = "a new one"
+    events[0]["scope"] = {"early": 1, "a": "gone"}
+    whole = event_columns([pack_events(events)])
+    for cut in (0, 1, 450, 899, 900):
+        parts = [event_columns([pack_events(part)] if part else []) for part in (events[:cut], events[cut:])]
+        kept = from_arrays(parts[0].arrays())
+        both = joined(kept, parts[1])
+        pd.testing.assert_frame_equal(both.frame().drop(columns="scope"), whole.frame().drop(columns="scope"))
+        assert both.frame()["scope"].tolist() == whole.frame()["scope"].tolist()
+        for name in ("codes", "pattern", "category"):
+            assert getattr(both, name).tolist() == getattr(whole, name).tolist()
+        assert (both.dimensions, both.values) == (whole.dimensions, whole.values)
+
+
+def test_trades_with_half_an_id_in_common_are_two() -> None:
+    events = rows(4, 4)
+    ids = [uuid.UUID(int=high << 64 | low) for high, low in ((1, 1), (1, 2), (2, 1), (1, 1))]
+    for event, trade in zip(events, ids, strict=True):
+        event["trade_id"] = str(trade)
+    assert event_columns([pack_events(events)]).frame()["trade_id"].tolist() == [0, 1, 2, 0]
