@@ -21,8 +21,6 @@ create table pm_strength.sets (
   next_row bigint not null default 0,
   shelf smallint not null default 0,
   first_id bigint not null generated always as ((shelf::bigint << 49) + (id << 26)) stored,
-  baseline double precision,
-  var_prior double precision,
   epoch bigint,
   hand_at timestamptz,
   pinned boolean not null default false,
@@ -65,8 +63,6 @@ comment on column pm_strength.sets.next_row is 'The number of its next row; the 
 comment on column pm_strength.sets.first_id is 'Its rows have ids from here on, 2^26 of them: shelf * 2^49 + id * 2^26.';
 comment on column pm_strength.sets.retired_to is 'Of lessons: how many parts of the base set were looked through for retired ones.';
 comment on column pm_strength.sets.shelf is 'Where its rows are: 0 is shared by all sets, each other shelf holds one set.';
-comment on column pm_strength.sets.baseline is 'Of lessons: the mean outcome over all events of the run.';
-comment on column pm_strength.sets.var_prior is 'Of lessons: the setting of the run that their reliability goes by.';
 comment on column pm_strength.sets.hand_at is 'Of overrides: when the newest of those that are written by hand was.';
 comment on column pm_strength.sets.epoch is 'Of lessons: the epoch of the events when the run began.';
 comment on column pm_strength.sets.pinned is 'Whether it is live because of a rollback, and no run replaces it.';

@@ -1,7 +1,24 @@
 -- learning_lessons: the live lessons of all modules, a view on the lessons of all sets.
 
+-- Two numbers a run, which stay for as long as a lesson of it may: a retired one outlives its run.
+create table pm_strength.run_constants (
+  run_id bigint primary key,
+  baseline double precision not null,
+  var_prior double precision not null
+);
+comment on table pm_strength.run_constants is 'What the statistics of a mining run''s lessons depend on, besides themselves.';
+comment on column pm_strength.run_constants.run_id is 'The run.';
+comment on column pm_strength.run_constants.baseline is 'The mean outcome over all events of the run.';
+comment on column pm_strength.run_constants.var_prior is 'The setting of the run that the reliability goes by.';
+alter table pm_strength.run_constants enable row level security;
+revoke all on pm_strength.run_constants from anon, authenticated;
+grant select on pm_strength.run_constants to authenticated;
+grant all on pm_strength.run_constants to service_role;
+create policy run_constants_read on pm_strength.run_constants
+  for select to authenticated using ((select pm_strength.may_read()));
+
 -- A lesson of a run is a narrow row: what only the worker can tell. The rest follows from it and from the run
--- (described_lessons). One that is written by hand, or retired, has all its statistics in `stats`, and no lead.
+-- (described_lessons). One that is written by hand has all its statistics in `stats`, and no lead.
 -- Each of the larger sets has a partition of its own, a shelf, which is emptied at once.
 create table pm_strength.lessons (
   -- its shelf, its set and its number there: see pm_strength.staging_set
@@ -117,8 +134,10 @@ select
 from pm_strength.lessons l
 -- "offset 0" has the set looked up for each row, so that a page is read in the order of its ids
 cross join lateral (
-  select r.module, r.baseline, r.var_prior, r.mining_run_id, r.created_at
-  from pm_strength.sets r where r.id = (l.id >> 26) & 8388607
+  select r.module, r.mining_run_id, r.created_at, c.baseline, c.var_prior
+  from pm_strength.sets r
+  left join pm_strength.run_constants c on c.run_id = coalesce(l.run_id, r.mining_run_id)
+  where r.id = (l.id >> 26) & 8388607
   offset 0
 ) s
 cross join lateral (
@@ -397,15 +416,18 @@ begin
       )
   ), kept as (
     insert into pm_strength.lessons (
-      id, run_id, pattern_key, action_category, scope_subset, lesson_type, n, stats,
-      decay_halflife_hours, retired, updated_at
+      id, run_id, retired, updated_at, by_hand, lead, avg_rr, variance, edge_raw, slope_per_hour, slope_p_value,
+      design_effect, own_design, bayes_factor, p_value, avg_rr_half, trimmed_rate, reached_s3_rate, a_score, e_score,
+      decay_halflife_hours, n, trimmed_n, reached_s3_n, dimensions, decay_state, pattern_key, action_category,
+      scope_subset, lesson_type, stats
     )
     select
-      target.first_id + target.next_row - 1 + row_number() over (order by b.id),
-      b.run_id, b.pattern_key, b.action_category,
-      b.scope_subset, b.lesson_type, b.n, b.stats, b.decay_halflife_hours, true,
-      case when b.status = 'retired' then b.updated_at else now() end
-    from pm_strength.described_lessons b
+      target.first_id + target.next_row - 1 + row_number() over (order by b.id), coalesce(b.run_id, base.mining_run_id),
+      true, case when b.retired then b.updated_at else now() end, b.by_hand, b.lead, b.avg_rr, b.variance, b.edge_raw,
+      b.slope_per_hour, b.slope_p_value, b.design_effect, b.own_design, b.bayes_factor, b.p_value, b.avg_rr_half,
+      b.trimmed_rate, b.reached_s3_rate, b.a_score, b.e_score, b.decay_halflife_hours, b.n, b.trimmed_n, b.reached_s3_n,
+      b.dimensions, b.decay_state, b.pattern_key, b.action_category, b.scope_subset, b.lesson_type, b.stats
+    from pm_strength.lessons b
     join gone using (id)
     where b.id >= base.first_id and b.id < base.first_id + 67108864
     returning id

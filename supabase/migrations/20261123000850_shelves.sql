@@ -142,10 +142,10 @@ create function public.pm_strength_open_set(
 ) returns bigint
 language plpgsql security definer
 set search_path = ''
-set lock_timeout = '200ms'
 as $$
 declare
   target constant pm_strength.sets := pm_strength.staging_set(run_id);
+  patience constant text := current_setting('lock_timeout');
   free integer := target.shelf;
   index text;
 begin
@@ -164,9 +164,11 @@ begin
     limit 1;
     if free is not null and row_count <= very_large then
       begin
+        perform set_config('lock_timeout', '200ms', true);
         for index in select i.index from pm_strength.shelf_indexes(target.kind) i loop
           execute format('drop index if exists pm_strength.%I', target.kind || '_' || free || '_' || index);
         end loop;
+        perform set_config('lock_timeout', patience, true);
       exception
         when lock_not_available then
           null;
@@ -174,10 +176,7 @@ begin
     end if;
   end if;
   update pm_strength.sets s
-  set shelf = coalesce(free, 0), next_row = expected.rows, expects = expected.rows,
-    baseline = coalesce(pm_strength_open_set.baseline, s.baseline),
-    var_prior = coalesce((s.settings ->> 'var_prior')::double precision,
-      (pm_strength.default_settings() ->> 'var_prior')::double precision)
+  set shelf = coalesce(free, 0), next_row = expected.rows, expects = expected.rows
   from (
     -- of overrides as many as the lessons that there are now: those that are written by hand later wait for the
     -- next run
@@ -186,6 +185,14 @@ begin
     ), 0) end as rows
   ) expected
   where s.id = target.id and isempty(s.staged);
+  if baseline is not null then
+    insert into pm_strength.run_constants (run_id, baseline, var_prior)
+    values (run_id, baseline, coalesce(
+      (target.settings ->> 'var_prior')::double precision,
+      (pm_strength.default_settings() ->> 'var_prior')::double precision
+    ))
+    on conflict do nothing;
+  end if;
   return (select s.expects from pm_strength.sets s where s.id = target.id);
 end
 $$;

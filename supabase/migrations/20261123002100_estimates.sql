@@ -12,7 +12,7 @@ begin
     join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'p')
     where (
         a.attrelid in (
-          'pm_strength.sets'::regclass, 'public.learning_runs'::regclass, 'public.learning_settings'::regclass
+          'pm_strength.sets'::regclass, 'pm_strength.run_constants'::regclass, 'public.learning_runs'::regclass, 'public.learning_settings'::regclass
         )
         -- with all of their shelves
         or c.relnamespace = 'pm_strength'::regnamespace and c.relname ~ '^(lessons|overrides)(_[0-8])?$'

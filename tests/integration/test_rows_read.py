@@ -50,13 +50,13 @@ from generate_series(1, {LETTERS}) n;
 insert into learning_runs (id, kind, status, finished_at, settings) overriding system value
 select n, 'mine', 'succeeded', now(), '{{}}' from generate_series(900000, 900001) n;
 insert into pm_strength.sets (
-  id, kind, state, published_at, run_id, mining_run_id, row_count, next_row, var_prior, baseline
+  id, kind, state, published_at, run_id, mining_run_id, row_count, next_row
 )
 overriding system value
-values (1000000, 'overrides', 'live', now(), null, null, {OVERRIDES}, {OVERRIDES} + 1, null, null),
-  (1000001, 'overrides', 'kept', now(), null, null, {OVERRIDES}, {OVERRIDES} + 1, null, null),
-  (1000002, 'lessons', 'live', now(), 900000, 900000, {LESSONS}, {LESSONS} + 1, 0.25, 0.1),
-  (1000003, 'lessons', 'dropped', now(), 900001, 900001, {LESSONS}, {LESSONS} + 1, 0.25, 0.1);
+values (1000000, 'overrides', 'live', now(), null, null, {OVERRIDES}, {OVERRIDES} + 1),
+  (1000001, 'overrides', 'kept', now(), null, null, {OVERRIDES}, {OVERRIDES} + 1),
+  (1000002, 'lessons', 'live', now(), 900000, 900000, {LESSONS}, {LESSONS} + 1),
+  (1000003, 'lessons', 'dropped', now(), 900001, 900001, {LESSONS}, {LESSONS} + 1);
 insert into pm_strength.sets (kind, state, dropped_at, emptied_at)
 select 'lessons', 'dropped', now(), now() from generate_series(1, 5000);
 insert into pm_strength.lessons (id, pattern_key, action_category, scope_subset, n, stats)

@@ -12,6 +12,7 @@ insert into decided (object, authenticated, service_role) values
   ('pm_strength.described_lessons', 'select', 'select'),
   ('pm_strength.event_epoch', '', 'all'),
   ('pm_strength.lessons', 'select', 'all'),
+  ('pm_strength.run_constants', 'select', 'all'),
   ('pm_strength.overrides', 'select', 'all'),
   ('pm_strength.live_times', 'select', 'all'),
   ('pm_strength.schedule', '', 'all'),
