@@ -185,6 +185,9 @@ begin
     ), 0) end as rows
   ) expected
   where s.id = target.id and isempty(s.staged);
+  if free > 0 and target.kind = 'overrides' then
+    perform setval(format('pm_strength.%I', 'overrides_' || free || '_set')::regclass, target.id);
+  end if;
   if baseline is not null then
     insert into pm_strength.run_constants (run_id, baseline, var_prior)
     values (run_id, baseline, coalesce(
@@ -224,16 +227,48 @@ comment on function public.pm_strength_index_set(bigint) is
 revoke execute on function public.pm_strength_index_set(bigint) from public, anon, authenticated;
 grant execute on function public.pm_strength_index_set(bigint) to service_role;
 
--- A call that began before the set was dropped has ended by then. A reader that holds the shelf up for longer than a
--- moment is not waited for, and holds nobody else up: the next purge tries again.
+-- Which set of overrides has a shelf is also the last value of a sequence. That of a sequence is seen at once, whatever
+-- a call's snapshot: a reader of the past, whose set is dropped and emptied under its hands, learns of it there.
+do $$
+begin
+  for shelf in 1..8 loop
+    execute format('create sequence pm_strength.%I minvalue 0 start 0', 'overrides_' || shelf || '_set');
+    execute format('revoke all on sequence pm_strength.%I from anon, authenticated', 'overrides_' || shelf || '_set');
+  end loop;
+end
+$$;
+
+create function pm_strength.is_there(found_set pm_strength.sets) returns boolean
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  holder bigint := found_set.id;
+begin
+  if found_set.shelf > 0 then
+    execute format('select q.last_value from pm_strength.%I q', 'overrides_' || found_set.shelf || '_set') into holder;
+  end if;
+  return holder = found_set.id;
+end
+$$;
+comment on function pm_strength.is_there(pm_strength.sets) is
+  'Whether the overrides of a set are still there, after they were read. With its owner''s rights: reads sequences.';
+revoke execute on function pm_strength.is_there(pm_strength.sets) from public, anon;
+grant execute on function pm_strength.is_there(pm_strength.sets) to authenticated, service_role;
+
+-- A reader that is busy there for longer than a moment is not waited for, and holds nobody else up: the next purge
+-- tries again. So it does with a set that was live a moment ago.
 create function pm_strength.empty_shelf(dropped pm_strength.sets) returns boolean
-language plpgsql
+language plpgsql security definer
 set search_path = ''
 set lock_timeout = '200ms'
 as $$
 begin
-  if dropped.shelf = 0 or dropped.dropped_at > clock_timestamp() - interval '10 seconds' then
+  if dropped.shelf = 0 or dropped.replaced_at > clock_timestamp() - interval '1 second' then
     return false;
+  end if;
+  if dropped.kind = 'overrides' then
+    perform setval(format('pm_strength.%I', 'overrides_' || dropped.shelf || '_set')::regclass, 0);
   end if;
   execute format('truncate pm_strength.%I', dropped.kind || '_' || dropped.shelf);
   update pm_strength.sets s set emptied_at = clock_timestamp() where s.id = dropped.id;
@@ -244,6 +279,6 @@ exception
 end
 $$;
 comment on function pm_strength.empty_shelf(pm_strength.sets) is
-  'Empties the shelf of a dropped set; false if a reader is busy there.';
+  'Empties the shelf of a dropped set; false if a reader is busy there. With its owner''s rights: sets a sequence.';
 revoke execute on function pm_strength.empty_shelf(pm_strength.sets) from public, anon, authenticated;
 grant execute on function pm_strength.empty_shelf(pm_strength.sets) to service_role;

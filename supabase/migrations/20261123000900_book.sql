@@ -30,6 +30,7 @@ as $$
 declare
   wanted pm_strength.sets;
   settings constant jsonb := pm_strength.effective_settings(module);
+  page jsonb;
 begin
   perform pm_strength.require_reader();
   wanted := pm_strength.live_set(module, 'overrides');
@@ -42,7 +43,7 @@ begin
       return jsonb_build_object('set_id', set_id, 'gone', true);
     end if;
   end if;
-  return jsonb_build_object(
+  page := jsonb_build_object(
     'set_id', coalesce(wanted.id, 0),
     'gone', false,
     'run_id', wanted.mining_run_id,
@@ -58,13 +59,13 @@ begin
       -- what an override of the source's profile lacks takes no room: a book may have 100,000
       select coalesce(jsonb_agg(
         jsonb_build_object(
-          'id', page.id, 'pattern_key', page.pattern_key, 'action_category', page.action_category,
-          'scope_subset', page.scope_subset, 'multiplier', page.multiplier, 'confidence_score', page.confidence_score
+          'id', p.id, 'pattern_key', p.pattern_key, 'action_category', p.action_category,
+          'scope_subset', p.scope_subset, 'multiplier', p.multiplier, 'confidence_score', p.confidence_score
         )
-        || case when page.stats is null then '{}' else jsonb_build_object('stats', page.stats) end
-        || case when page.a_multiplier is null then '{}'
-          else jsonb_build_object('a_multiplier', page.a_multiplier, 'e_multiplier', page.e_multiplier) end
-        order by page.id
+        || case when p.stats is null then '{}' else jsonb_build_object('stats', p.stats) end
+        || case when p.a_multiplier is null then '{}'
+          else jsonb_build_object('a_multiplier', p.a_multiplier, 'e_multiplier', p.e_multiplier) end
+        order by p.id
       ), '[]')
       from (
         select o.id, o.pattern_key, o.action_category, o.scope_subset, o.multiplier, o.confidence_score,
@@ -74,9 +75,13 @@ begin
           and o.id < wanted.first_id + 67108864
         order by o.id
         limit least(pm_strength_read_overrides.page_size, 20000)
-      ) page
+      ) p
     )
   );
+  if wanted.state = 'kept' and not pm_strength.is_there(wanted) then
+    return jsonb_build_object('set_id', set_id, 'gone', true);
+  end if;
+  return page;
 end
 $$;
 comment on function public.pm_strength_read_overrides(bigint, bigint, integer, text) is

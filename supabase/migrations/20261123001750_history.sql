@@ -88,14 +88,20 @@ as $$
 declare
   then_live pm_strength.sets;
   settings jsonb;
+  answer jsonb;
 begin
   perform pm_strength.require_reader();
   then_live := pm_strength.set_at(module, at, role);
   settings := pm_strength.settings_at(module, at);
-  return pm_strength.resolve_one(
+  answer := pm_strength.resolve_one(
     then_live, settings || jsonb_build_object('strategy', pm_strength.strategy_of(settings, then_live.profile)),
     pattern_key, action_category, scope, match_limit, at
-  ) || jsonb_build_object('set_id', then_live.id);
+  );
+  -- an answer without what was removed meanwhile would be a silent 1.0
+  if not pm_strength.is_there(then_live) then
+    raise no_data_found using message = format('at: the overrides of %s are not kept any more', at);
+  end if;
+  return answer || jsonb_build_object('set_id', then_live.id);
 end
 $$;
 comment on function public.resolve_pm_strength_at(timestamptz, text, text, jsonb, integer, text, text) is

@@ -27,6 +27,7 @@ from pm_strength.local.stack import Stack
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
 from pm_strength.service import runs
+from tests.benchmarks.capacity import run_seconds
 from tests.benchmarks.mining_data import SHAPES, make_table, to_frame
 
 COLUMNS = (
@@ -83,7 +84,9 @@ def learn(connection: Connection, folder: str) -> dict[str, Any]:
     return {"phases": phases, "lessons": mined.lessons, "overrides": made.overrides, "peak": peak}
 
 
-def measure(db: Db, variables: dict[str, str], folder: str, what: str) -> float:
+def measure(
+    db: Db, variables: dict[str, str], folder: str, what: str, events: int = 0, new: int = 0
+) -> float:
     """Learn in a process of its own, and print what it took; returns the seconds."""
     before = _one(db, "select pg_current_wal_lsn()")
     command = [sys.executable, "-m", "tests.benchmarks.learn", "--measure"]
@@ -100,6 +103,9 @@ def measure(db: Db, variables: dict[str, str], folder: str, what: str) -> float:
         f"{wal / max(found['lessons'], 1) / 1000:.2f} kB of WAL a lesson, tables {size / 1e6:,.0f} MB, "
         f"worker {found['peak']:,.0f} MB"
     )
+    if events:
+        model = run_seconds(events, new, found["lessons"], found["overrides"])
+        print(f"    the model of docs/scale.md says {model:.1f} s, {model / total:.2f} of that")
     for phase, seconds in found["phases"].items():
         print(f"    {phase:<22} {seconds:>7.2f} s {seconds / total:>5.0%}", flush=True)
     return total
@@ -111,7 +117,7 @@ def _one(db: Db, query: str, *arguments: Any) -> Any:
 
 
 def compare(size: int, max_dims: int | None) -> None:
-    """Learn from so many events twice, and once more with 1 % new ones."""
+    """Learn from so many events cold and warm, and once more with 1 % new ones."""
     print(f"{size:,} events, max_dims {max_dims or 'null'}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         stack = Stack(Path(folder) / "stack")
@@ -122,10 +128,11 @@ def compare(size: int, max_dims: int | None) -> None:
                 settings = {"max_dims": max_dims, "max_lessons": 10_000_000}
                 connection = Connection(variables["API_URL"], variables["SECRET_KEY"])
                 Store.connect(connection).write_settings("pm", settings)
-                first = measure(db, variables, folder, "cold")
-                again = measure(db, variables, folder, "warm, no new events")
-                fill(db, max(size // 100, 1), 2)
-                more = measure(db, variables, folder, "warm, 1 % new events")
+                first = measure(db, variables, folder, "cold", size, size)
+                again = measure(db, variables, folder, "warm, no new events", size, 0)
+                new = max(size // 100, 1)
+                fill(db, new, 2)
+                more = measure(db, variables, folder, "warm, 1 % new events", size + new, new)
         finally:
             stack.down(purge=True)
     print(f"  warm takes {again / first:.2f} of cold, with 1 % new events {more / first:.2f}")

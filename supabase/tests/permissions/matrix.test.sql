@@ -110,7 +110,7 @@ select name, true, true from unnest(array[
   'pm_strength.complete_settings', 'pm_strength.settings_at', 'pm_strength.in_canary', 'pm_strength.resolve_roles', 'pm_strength.set_at', 'public.pm_strength_set_at',
   'public.resolve_pm_strength_at',
   'pm_strength.as_of', 'pm_strength.live_set', 'pm_strength.may_read', 'pm_strength.require_reader', 'pm_strength.setting_error',
-  'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits', 'pm_strength.set_bits', 'pm_strength.overrides_by_lead',
+  'pm_strength.settings_error', 'pm_strength.resolve_one', 'pm_strength.group_bits', 'pm_strength.set_bits', 'pm_strength.overrides_by_lead', 'pm_strength.is_there',
   'public.pm_strength_read_overrides', 'public.resolve_pm_strength', 'public.resolve_pm_strength_batch'
 ]) name;
 

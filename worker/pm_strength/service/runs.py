@@ -68,6 +68,9 @@ def mine(
         if settings.gate and role == "live":
             warnings.append(pass_gate(events, settings, lambda share: progress("evaluating", share)))
 
+        # what the run before has dropped makes room
+        for _removed in store.purge_sets():
+            progress("removing old sets", 0.0)
         stage_lessons(store, run["run_id"], lessons, progress)
         summary = {
             "events": lessons.attrs["events"],
