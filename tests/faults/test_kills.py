@@ -133,7 +133,7 @@ def test_a_long_mine_keeps_its_lease_and_a_dead_one_loses_it(
     """Longer than the visibility timeout, so that only extending it keeps the job."""
     begun, finish = threading.Event(), threading.Event()
 
-    def hang(store: Store, module: str = "pm", progress: Any = None) -> None:
+    def hang(store: Store, module: str, progress: Any, cache: Any = None) -> None:
         begun.set()
         assert finish.wait(60)
         raise learning.SupersededRunError("hung long enough")
