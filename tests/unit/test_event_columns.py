@@ -112,3 +112,5 @@ def test_trades_with_half_an_id_in_common_are_two() -> None:
     for event, trade in zip(events, ids, strict=True):
         event["trade_id"] = str(trade)
     assert event_columns([pack_events(events)]).frame()["trade_id"].tolist() == [0, 1, 2, 0]
+    parts = [event_columns([pack_events(part)]) for part in (events[:2], events[2:])]
+    assert joined(*parts).frame()["trade_id"].tolist() == [0, 1, 2, 0]

@@ -7,10 +7,11 @@ not read.
 from __future__ import annotations
 
 import hashlib
-import io
+import hmac
+import json
 import logging
+import math
 import os
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,8 @@ log = logging.getLogger(__name__)
 VARIABLE = "PM_STRENGTH_CACHE"
 # Another version of the package may keep other things.
 _VERSION = b"1"
-_DIGEST_BYTES = 32
+# A file is a signature, the length of what tells of the arrays, that, and the arrays one after the other.
+_SIGNATURE_BYTES, _LENGTH_BYTES = 32, 8
 
 
 class EventCache:
@@ -43,31 +45,24 @@ class EventCache:
         except OSError as error:
             log.warning("the cache cannot be read", extra={"error": str(error)})
             return None
-        body = memoryview(content)[_DIGEST_BYTES:]
-        if self._digest(name, body) != content[:_DIGEST_BYTES]:
+        body = memoryview(content)[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(self._signature(name, body), content[:_SIGNATURE_BYTES]):
             log.warning(
                 "a file of the cache is not whole, and is not used", extra={"file": self._path(name).name}
             )
             return None
-        try:
-            with np.load(io.BytesIO(body), allow_pickle=False) as arrays:
-                return {held: arrays[held] for held in arrays.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            log.warning("a file of the cache cannot be read", extra={"error": str(error)})
-            return None
+        return _unpacked(body)
 
     def save(self, name: str, arrays: Mapping[str, Any]) -> None:
         """Keep arrays under a name; where that is not possible, nothing is kept."""
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        body = buffer.getbuffer()
+        body = _packed(arrays)
         path = self._path(name)
         part = path.with_suffix(f".{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(self._digest(name, body))
+                file.write(self._signature(name, body))
                 file.write(body)
             part.replace(path)
         except OSError as error:
@@ -79,10 +74,26 @@ class EventCache:
         place = hashlib.sha256(f"{self._project}\n{name}".encode()).hexdigest()[:32]
         return self._folder / f"{place}.events"
 
-    def _digest(self, name: str, body: Any) -> bytes:
-        digest = hashlib.blake2b(name.encode() + b"\n", key=self._key, digest_size=_DIGEST_BYTES)
-        digest.update(body)
-        return digest.digest()
+    def _signature(self, name: str, body: Any) -> bytes:
+        key = hmac.digest(self._key, name.encode(), "sha256")
+        return hmac.digest(key, body, "sha256")
+
+
+def _packed(arrays: Mapping[str, Any]) -> bytes:
+    about = json.dumps([[name, array.dtype.str, array.shape] for name, array in arrays.items()]).encode()
+    parts = [len(about).to_bytes(_LENGTH_BYTES, "big"), about]
+    return b"".join([*parts, *(np.ascontiguousarray(array).tobytes() for array in arrays.values())])
+
+
+def _unpacked(body: memoryview) -> dict[str, Any]:
+    """The arrays of a file that is signed, and so is one that `_packed` made; they stay where they are."""
+    at = _LENGTH_BYTES + int.from_bytes(body[:_LENGTH_BYTES], "big")
+    arrays = {}
+    for name, kind, shape in json.loads(bytes(body[_LENGTH_BYTES:at])):
+        count = math.prod(shape)
+        arrays[name] = np.frombuffer(body, kind, count, at).reshape(shape) if count else np.empty(shape, kind)
+        at += arrays[name].nbytes
+    return arrays
 
 
 def cache_of(variables: Mapping[str, str], project: str, key: str) -> EventCache | None:

@@ -25,11 +25,13 @@ _TEXTS = ("pattern_keys", "action_categories", "dimensions", "values")
 class EventColumns:
     """The events of a module in order of capture, one entry each but for the texts that their codes name.
 
-    `trade_high` and `trade_low` are the halves of the trades' ids, `timestamp` and `action_at` microseconds
+    `trade` numbers the trades in the order in which they come up, `trade_high` and `trade_low` are the halves
+    of their ids, `timestamp` and `action_at` microseconds
     since 1970 (the least integer where there is none), `trimmed` and `reached_s3` 1, 0 or -1 where it is
     not known. `codes` is events x dimensions.
     """
 
+    trade: IntArray
     trade_high: Any
     trade_low: Any
     pattern: IntArray
@@ -55,7 +57,7 @@ class EventColumns:
         scope = ScopeArray.of_group(self.dimensions, self.values, self.codes)
         return pd.DataFrame(
             {
-                "trade_id": _numbers(self.trade_high, self.trade_low),
+                "trade_id": self.trade,
                 "scope": scope,
                 "pattern_key": _named(self.pattern, self.pattern_keys),
                 "action_category": _named(self.category, self.action_categories),
@@ -99,6 +101,7 @@ def event_columns(pages: Iterable[Row]) -> EventColumns:
         for name, values in page_columns(page):
             parts[name].append(values)
     columns = {name: np.concatenate(values) for name, values in parts.items()}
+    columns["trade"] = _numbers(columns["trade_high"], columns["trade_low"])
     dimensions, values, codes = scopes.column().only_table() or ((), (), NO_CODES)
     ordered = {}
     for name, known in names.items():
@@ -121,6 +124,7 @@ def joined(before: EventColumns, after: EventColumns) -> EventColumns:
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(before, name), getattr(after, name)]) for name in _KINDS
     }
+    columns["trade"] = np.concatenate([before.trade, _numbers_after(before, after)])
     ordered: dict[str, Any] = {}
     for coded, name in (("pattern", "pattern_keys"), ("category", "action_categories")):
         known = dict.fromkeys((*getattr(before, name), *getattr(after, name)))
@@ -134,6 +138,22 @@ def joined(before: EventColumns, after: EventColumns) -> EventColumns:
         )
     dimensions, values, codes = together(len(before) + len(after), _joined_codes(before, after))
     return EventColumns(**columns, **ordered, dimensions=dimensions, values=values, codes=codes)
+
+
+def _numbers_after(before: EventColumns, after: EventColumns) -> IntArray:
+    """The numbers of the trades of `after`: those that they have before, else the next ones."""
+    # there are few of them, and numbering all events again would take most of the time that a run saves
+    again = np.flatnonzero(pd.Series(before.trade_high).isin(after.trade_high).to_numpy())
+    among = _numbers(
+        np.concatenate([before.trade_high[again], after.trade_high]),
+        np.concatenate([before.trade_low[again], after.trade_low]),
+    )
+    number_of = np.full(int(among.max()) + 1, -1, np.int64)
+    number_of[among[: len(again)]] = before.trade[again]
+    numbers: IntArray = number_of.take(among[len(again) :])
+    new = numbers < 0
+    numbers[new] = pd.factorize(among[len(again) :][new])[0] + int(before.trade.max()) + 1
+    return numbers
 
 
 def _joined_codes(before: EventColumns, after: EventColumns) -> Iterable[tuple[str, tuple[Scalar, ...], Any]]:
@@ -179,7 +199,7 @@ def _named(codes: Any, names: Sequence[str]) -> Any:
 
 
 def _moments(microseconds: Any) -> Any:
-    return pd.to_datetime(pd.Series(microseconds.view("datetime64[us]")), utc=True)
+    return pd.array(microseconds.view("datetime64[us]"), dtype=pd.DatetimeTZDtype("us", "UTC"), copy=False)
 
 
 def _flags(values: Any) -> FloatArray:
@@ -188,7 +208,13 @@ def _flags(values: Any) -> FloatArray:
 
 def _numbers(high: Any, low: Any) -> IntArray:
     """A number for each trade, equal for equal ids, in the order in which they come up."""
-    numbers, first = pd.factorize(high)[0].astype(np.int64), pd.factorize(low)[0].astype(np.int64)
-    # two trades may have one half in common
-    trades: IntArray = pd.factorize(numbers * (int(first.max(initial=0)) + 1) + first)[0].astype(np.int64)
+    numbers: IntArray = pd.factorize(high)[0].astype(np.int64)
+    first = np.empty(int(numbers.max(initial=-1)) + 1, np.int64)
+    # from the last to the first, which stays
+    first[numbers[::-1]] = np.arange(len(numbers) - 1, -1, -1)
+    if (low.take(first.take(numbers)) == low).all():
+        return numbers
+    # two trades have one half in common
+    other: IntArray = pd.factorize(low)[0].astype(np.int64)
+    trades: IntArray = pd.factorize(numbers * (int(other.max()) + 1) + other)[0].astype(np.int64)
     return trades
