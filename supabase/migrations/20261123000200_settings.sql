@@ -235,7 +235,7 @@ comment on table pm_strength.settings_history is 'What a module''s row of learni
 comment on column pm_strength.settings_history.module is 'The module.';
 comment on column pm_strength.settings_history.settings is 'The settings of its row; {} once the row is gone.';
 comment on column pm_strength.settings_history.valid_from is 'From when on.';
-create index settings_history_module on pm_strength.settings_history (module, valid_from);
+create index settings_history_module on pm_strength.settings_history (module, valid_from, id);
 
 alter table pm_strength.settings_history enable row level security;
 revoke all on sequence pm_strength.settings_history_id_seq from anon, authenticated;
