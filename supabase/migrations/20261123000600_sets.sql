@@ -59,7 +59,7 @@ comment on column pm_strength.sets.expects is
   'Of lessons: how many its run has; of overrides: how many lessons of the base set are to be looked at; null until it is opened.';
 comment on column pm_strength.sets.staged is
   'Of lessons: the numbers of those that the run has sent; of overrides: of the lessons that were looked at.';
-comment on column pm_strength.sets.next_row is 'The number of its next row; the id of a row is first_id + number.';
+comment on column pm_strength.sets.next_row is 'The number of its next row; the id of a row is first_id + number. Rows written by hand have numbers from 2^25 on.';
 comment on column pm_strength.sets.first_id is 'Its rows have ids from here on, 2^26 of them: shelf * 2^49 + id * 2^26.';
 comment on column pm_strength.sets.retired_to is 'Of lessons: how many parts of the base set were looked through for retired ones.';
 comment on column pm_strength.sets.shelf is 'Where its rows are: 0 is shared by all sets, each other shelf holds one set.';
@@ -266,6 +266,12 @@ grant execute on function pm_strength.staging_set(bigint) to service_role;
 
 -- A row that is written by hand, through a view, goes to the live set of its module. Before the first run there is
 -- no live set, so this makes one. The lock makes two writers take turns.
+-- The numbers of such rows are in the upper half of those of a set, whichever set it is: a counter in its row would
+-- make a version of that row for each of many rows that are written at once.
+create sequence pm_strength.hand_rows maxvalue 33554431 cycle minvalue 0 start 0;
+revoke all on sequence pm_strength.hand_rows from anon, authenticated;
+grant usage on sequence pm_strength.hand_rows to service_role;
+
 create function pm_strength.set_for_hand(module text, kind text) returns pm_strength.sets
 language plpgsql
 set search_path = ''
@@ -281,13 +287,11 @@ begin
     on conflict do nothing;
     live := pm_strength.live_set(module, kind);
   end if;
-  -- takes the number of the row, and the lock
-  update pm_strength.sets s set next_row = s.next_row + 1 where s.id = live.id;
-  select s.* into live from pm_strength.sets s where s.id = live.id;
+  perform from pm_strength.sets s where s.id = live.id for update;
   return live;
 end
 $$;
-comment on function pm_strength.set_for_hand(text, text) is 'The live set of a module, locked, for a row written by hand: its number is one less than next_row.';
+comment on function pm_strength.set_for_hand(text, text) is 'The live set of a module, locked, for a row written by hand.';
 revoke execute on function pm_strength.set_for_hand(text, text) from public, anon, authenticated;
 grant execute on function pm_strength.set_for_hand(text, text) to service_role;
 

@@ -233,7 +233,7 @@ begin
     set pattern_key = new.pattern_key, action_category = new.action_category, scope_subset = new.scope_subset,
       lesson_type = new.lesson_type, n = new.n, stats = new.stats, lead = null,
       decay_halflife_hours = new.decay_halflife_hours, retired = new.status = 'retired', run_id = new.run_id,
-      updated_at = new.updated_at
+      updated_at = new.updated_at, by_hand = true
     where l.id = old.id;
     return new;
   end if;
@@ -244,7 +244,8 @@ begin
     return old;
   end if;
   placed := pm_strength.set_for_hand(coalesce(new.module, 'pm'), 'lessons');
-  if exists (
+  -- of those that are written by hand the indexes of the shelves tell
+  if placed.run_id is not null and exists (
     select from pm_strength.lessons l
     where l.id >= placed.first_id and l.id < placed.first_id + 67108864
       and l.pattern_key = new.pattern_key
@@ -259,7 +260,7 @@ begin
     decay_halflife_hours, retired, run_id, updated_at
   )
   values (
-    placed.first_id + placed.next_row - 1, true, new.pattern_key,
+    placed.first_id + 33554432 + nextval('pm_strength.hand_rows'), true, new.pattern_key,
     new.action_category, new.scope_subset,
     new.lesson_type, new.n, new.stats, new.decay_halflife_hours, coalesce(new.status = 'retired', false), new.run_id,
     coalesce(new.updated_at, now())
@@ -279,8 +280,7 @@ for each row execute function pm_strength.write_lesson();
 -- The lessons number `first` and following of a run, as columns, of which the worker sends some thousand rows at a
 -- time: so no call comes near the API's time limit, and Postgres need not take rows of JSON apart. Scopes and stats
 -- are a line of JSON each. Two calls may be under way, and sending rows again after a lost answer changes nothing. Of
--- the leads, which the worker computes, some are computed again: an override with a
--- wrong one would never be found.
+-- the leads, which the worker computes, some are computed again: an override with a wrong one would never be found.
 create function public.pm_strength_stage_lessons(
   run_id bigint, first bigint, pattern_keys text[], action_categories text[], groups integer[], scopes text,
   leads bigint[], dimensions smallint[], n integer[], avg_rr double precision[], variance double precision[],
@@ -304,7 +304,9 @@ begin
   if target.staged @> rows then
     return 0;
   end if;
-  if target.expects is null or first < 0 or first + count > target.expects or cardinality(scope_of) <> count or cardinality(n) <> count then
+  if target.expects is null or first < 0 or first + count > target.expects
+    or cardinality(scope_of) <> count or cardinality(n) <> count
+  then
     raise invalid_parameter_value using message = format(
       'lessons: expected an open set and numbers from 0 to %s, got %s with %s scopes and %s numbers of trades',
       target.expects - 1, rows, cardinality(scope_of), cardinality(n)
@@ -397,7 +399,10 @@ begin
   end if;
   as_before := base.settings = target.settings and base.profile = target.profile
     and base.epoch = target.epoch and target.epoch = (select e.epoch from pm_strength.event_epoch e);
-  if as_before and base.next_row = base.row_count then
+  if as_before and base.next_row = base.row_count and not exists (
+    select from pm_strength.lessons l
+    where l.id >= base.first_id + 33554432 and l.id < base.first_id + 67108864
+  ) then
     return 0;
   end if;
   -- one that is retired already, or was written by hand, is seen in any case

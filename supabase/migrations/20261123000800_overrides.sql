@@ -226,12 +226,14 @@ begin
       e_multiplier = new.e_multiplier, stats = new.stats, lead = bits,
       dimensions = pm_strength.dimension_count(new.scope_subset)
     where o.id = old.id;
-    update pm_strength.sets s
-    set hand_at = (
-      select max(o.last_updated_at) from pm_strength.overrides o
-      where o.by_hand and o.id >= placed.first_id and o.id < placed.first_id + 67108864
-    )
-    where s.id = placed.id;
+    if placed.run_id is null and new.last_updated_at is distinct from old.last_updated_at then
+      update pm_strength.sets s
+      set hand_at = (
+        select max(o.last_updated_at) from pm_strength.overrides o
+        where o.by_hand and o.id >= placed.first_id and o.id < placed.first_id + 67108864
+      )
+      where s.id = placed.id;
+    end if;
     return new;
   elsif tg_op = 'UPDATE' then
     delete from pm_strength.overrides o where o.id = old.id;
@@ -241,14 +243,15 @@ begin
     confidence_score, decay_state, a_multiplier, e_multiplier, stats, lead, dimensions
   )
   values (
-    placed.first_id + placed.next_row - 1, true, new.run_id,
+    placed.first_id + 33554432 + nextval('pm_strength.hand_rows'), true, new.run_id,
     coalesce(new.last_updated_at, now()), new.pattern_key, new.action_category, new.scope_subset, new.multiplier, new.confidence_score, new.decay_state, new.a_multiplier,
     new.e_multiplier, new.stats, bits, pm_strength.dimension_count(new.scope_subset)
   )
   returning id, last_updated_at into new.id, new.last_updated_at;
   new.module := placed.module;
   -- a set that is written by hand, before the first materialization, is as old as the newest of its rows
-  update pm_strength.sets s set hand_at = greatest(s.hand_at, new.last_updated_at) where s.id = placed.id;
+  update pm_strength.sets s set hand_at = new.last_updated_at
+  where s.id = placed.id and (s.hand_at is null or s.hand_at < new.last_updated_at);
   return new;
 end
 $$;
@@ -316,6 +319,13 @@ begin
       l.own_stats as stats
     from pm_strength.described_lessons l
     where l.id >= base.first_id + lower(rows) and l.id < base.first_id + upper(rows)
+    union all
+    -- with the first of the others those that are written by hand
+    select l.id, l.pattern_key, l.action_category, l.scope_subset, l.status, l.lesson_type, l.n, l.lead, l.dimensions,
+      l.edge_raw, l.support_score, l.reliability_score, l.decay_state, l.n_effective, l.a_score, l.e_score,
+      l.own_stats as stats
+    from pm_strength.described_lessons l
+    where first = 0 and l.id >= base.first_id + 33554432 and l.id < base.first_id + 67108864
   ), active as (
     select a.*, gain * (a.stats ->> 'effect')::double precision as move
     from page a

@@ -21,25 +21,23 @@ begin
         'create policy %I on pm_strength.%I for select to authenticated using ((select pm_strength.may_read()))',
         kind || '_' || shelf || '_read', kind || '_' || shelf
       );
+      -- An early vacuum keeps the shared shelves small. The others hold no dead rows, and are emptied within hours.
+      execute format(
+        'alter table pm_strength.%I set (%s)', kind || '_' || shelf,
+        case shelf when 0 then 'autovacuum_vacuum_scale_factor = 0.05' else 'autovacuum_enabled = false' end
+      );
     end loop;
+  end loop;
+  -- a lesson that is written by hand is in a set once, as a run's lessons are by the way they are found
+  for shelf in 0..8 loop
+    execute format(
+      'create unique index %I on pm_strength.%I (
+         (id >> 26), pattern_key, action_category, jsonb_hash_extended(scope_subset, 0), jsonb_hash_extended(scope_subset, 1)
+       ) where by_hand', 'lessons_' || shelf || '_by_hand', 'lessons_' || shelf
+    );
   end loop;
 end
 $$;
--- An early vacuum keeps the shared shelves small. The others hold no dead rows, and are emptied within hours.
-alter table pm_strength.lessons_0 set (autovacuum_vacuum_scale_factor = 0.05);
-alter table pm_strength.overrides_0 set (autovacuum_vacuum_scale_factor = 0.05);
-do $$
-declare
-  kind text;
-begin
-  foreach kind in array array['lessons', 'overrides'] loop
-    for shelf in 1..8 loop
-      execute format('alter table pm_strength.%I set (autovacuum_enabled = false)', kind || '_' || shelf);
-    end loop;
-  end loop;
-end
-$$;
-
 -- The order is for the rows of a set, a range of ids. The group is for readers that filter by pattern and action, the
 -- scope for those that filter by what a scope contains.
 create function pm_strength.shelf_indexes(kind text) returns table (index text)
@@ -149,8 +147,8 @@ declare
   free integer := target.shelf;
   index text;
 begin
-  if row_count >= 67108864 then
-    raise program_limit_exceeded using message = format('row_count: expected less than 67108864, got %s', row_count);
+  if row_count >= 33554432 then
+    raise program_limit_exceeded using message = format('row_count: expected less than 33554432, got %s', row_count);
   end if;
   perform from pm_strength.sets s where s.id = target.id for update;
   if free = 0 and isempty(target.staged) and row_count >= large then
@@ -180,9 +178,9 @@ begin
   from (
     -- of overrides as many as the lessons that there are now: those that are written by hand later wait for the
     -- next run
-    select case when target.kind = 'lessons' then pm_strength_open_set.row_count else coalesce((
+    select case when target.kind = 'lessons' then pm_strength_open_set.row_count else greatest((
       select b.next_row from pm_strength.sets b where b.id = target.base_set_id
-    ), 0) end as rows
+    ), 1) end as rows
   ) expected
   where s.id = target.id and isempty(s.staged);
   if free > 0 and target.kind = 'overrides' then

@@ -239,7 +239,7 @@ def test_large_sets_take_turns_on_the_shelves(store: Store, db: Database) -> Non
         "select count(*) from pg_indexes where schemaname = 'pm_strength' and tablename ~ %s "
         "group by tablename"
     )
-    assert {row[0] for row in db.execute(indexes, ("^lessons_.$",))} == {3}
+    assert {row[0] for row in db.execute(indexes, ("^lessons_.$",))} == {4}
     assert {row[0] for row in db.execute(indexes, ("^overrides_.$",))} == {4}
     for key, category, scope, _ in random.Random(1).sample(before or [], 20):
         assert store.resolve(key, category, scope)["matched"] > 0
@@ -428,3 +428,44 @@ def test_a_reader_of_the_past_is_told_where_its_set_is_emptied_meanwhile(
         assert (reader.execute(page, (kept,)).fetchone() or ({},))[0] == {"set_id": kept, "gone": True}
         with pytest.raises(psycopg.errors.NoDataFound, match="are not kept any more"):
             reader.execute(ask, (moment, *request))
+
+
+def test_many_rows_written_by_hand_are_not_counted_in_the_row_of_their_set(
+    store: Store, db: Database
+) -> None:
+    """A version of that row for each of them would make each slower than the one before."""
+    for view, columns, values in (
+        ("pm_overrides", "multiplier, confidence_score", "1.5, 0.5"),
+        ("learning_lessons", "n, stats", "40, '{\"edge_raw\": 0.5}'"),
+    ):
+        with db.transaction():
+            db.execute(
+                f"insert into {view} (pattern_key, action_category, scope_subset, {columns}) "
+                f"select 'p', 'entry', jsonb_build_object('n', n), {values} "
+                "from generate_series(1, 500) n".encode()
+            )
+            changed = "select pg_stat_get_xact_tuples_updated('pm_strength.sets'::regclass)"
+            assert (db.execute(changed).fetchone() or (0,))[0] <= 1
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            db.execute(
+                f"insert into {view} (pattern_key, action_category, scope_subset, {columns}) "
+                f"values ('p', 'entry', '{{\"n\": 7.0}}', {values})".encode()
+            )
+    assert store.resolve("p", "entry", {"n": 7})["multiplier"] == 1.5
+
+
+def test_lessons_written_by_hand_make_overrides_and_are_carried_over(store: Store, db: Database) -> None:
+    fill(db, 1, 900)
+    learning.mine(store)
+    stats = '{"edge_raw": 0.5, "support_score": 0.5, "reliability_score": 0.5}'
+    db.execute(
+        "insert into learning_lessons (pattern_key, action_category, scope_subset, n, stats) "
+        "select 'by hand', 'entry', jsonb_build_object('n', n), 9, %s from generate_series(1, 30) n",
+        (stats,),
+    )
+    learning.materialize(store)
+    assert len(store.overrides(pattern_key="by hand")) == 30
+    # with the same settings and no event changed, these are looked for all the same
+    learning.mine(store)
+    assert {row["status"] for row in store.lessons(pattern_key="by hand")} == {"retired"}
+    assert len(store.lessons(pattern_key="by hand")) == 30
