@@ -75,9 +75,11 @@ def begin(kind: str) -> Call:
 
 
 def opened(db: Database, kind: str) -> int:
-    """A run with a set for no rows."""
+    """A run with a set for no rows, which has looked at all lessons: at none."""
     run_id = int(begin(kind)(db)["run_id"])
     value(db, "select public.pm_strength_open_set(%s, 0)", run_id)
+    if kind == "materialize":
+        value(db, "select public.pm_strength_stage_overrides(%s, 0, 1)", run_id)
     return run_id
 
 
