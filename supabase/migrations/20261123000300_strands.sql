@@ -112,10 +112,20 @@ begin
        content, coalesce(pg_column_size(content), 0) as bytes,
        pg_column_size(content) <= 2000 and pg_column_compression(content) is null
          and %s_typeof(content) = ''object'' and not %s as short_object,
+       %s as plain_content,
        %s as trade_id, %s as column_key, %s as content_key
      from public.ad_strands
      where %s',
     native_id, said_at, content_type, case content_type when 'jsonb' then format(wide, 'content') else 'false' end,
+    -- unpacked once; json may repeat a key, and keeps numbers as they were written
+    case content_type
+      when 'jsonb' then $plain$case
+        when pg_column_size(content) > 4000 then null
+        when pg_column_compression(content) is null then content
+        else content || '{}'::jsonb
+      end$plain$
+      else 'null::jsonb'
+    end,
     column_trade, column_key, content_key, ours
   );
   execute format(
@@ -165,5 +175,5 @@ begin
 end
 $$;
 comment on view pm_strength.strands is
-  'The strands that are learned from, with their ids as text and their trade keys as the indexes hold them. said_at: created_at as a time that every reader has, else null. bytes: the size of content on disk. short_object: content is an object of at most 2,000 bytes.';
+  'The strands that are learned from, with their ids as text and their trade keys as the indexes hold them. said_at: created_at as a time that every reader has, else null. bytes: the size of content on disk. short_object: content is an object of at most 2,000 bytes. plain_content: content of at most 4,000 bytes, as jsonb.';
 revoke all on pm_strength.strands from public, anon, authenticated;

@@ -1,5 +1,43 @@
 -- Capture: one transaction finishes a batch of messages.
 
+-- With no open letter, as is usual, no strand is looked up.
+create function pm_strength.resolve_letters(captured text[], closes text[]) returns void
+language plpgsql
+set search_path = ''
+set jit = off
+set enable_seqscan = off
+set plan_cache_mode = force_custom_plan
+as $$
+begin
+  if not exists (
+    select from public.pm_dead_letters d
+    where d.requeued_at is null and d.resolved_at is null and d.queue = 'pm_strength_trades'
+  ) then
+    return;
+  end if;
+  update public.pm_dead_letters d set resolved_at = now()
+  where d.id = any (array(
+    select o.id
+    from (
+      select c.id, false as is_close from unnest(captured) c (id)
+      union all
+      select c.id, true from unnest(closes) c (id)
+    ) l
+    cross join lateral (
+      select w.id, w.strand_id, w.code from public.pm_dead_letters w
+      where w.requeued_at is null and w.resolved_at is null and w.queue = 'pm_strength_trades'
+        and hashtextextended(coalesce(w.strand_id, w.job), 0) = hashtextextended(l.id, 0)
+      offset 0
+    ) o
+    where o.strand_id = l.id and (not l.is_close or o.code in ('no_actions', 'failed'))
+  ));
+end
+$$;
+comment on function pm_strength.resolve_letters(text[], text[]) is
+  'A strand that made an event is not a dead letter any more, nor is its close.';
+revoke execute on function pm_strength.resolve_letters(text[], text[]) from public, anon, authenticated;
+grant execute on function pm_strength.resolve_letters(text[], text[]) to service_role;
+
 -- Repeating the call changes nothing: an event or an archived message is not taken twice, and a retry is sent
 -- only for a message that is still there.
 -- Two workers may have the same trade, if a lease ran out. The advisory locks (256 for all trades, taken in
@@ -80,24 +118,7 @@ begin
     );
   end loop;
 
-  -- a strand that made an event is not a dead letter any more, nor is its close
-  update public.pm_dead_letters d set resolved_at = now()
-  where d.id = any (array(
-    select o.id
-    from (
-      select c.id, false as is_close from unnest(captured) c (id)
-      union all
-      select c.id, true from unnest(closes) c (id)
-    ) l
-    cross join lateral (
-      select w.id, w.strand_id, w.code from public.pm_dead_letters w
-      where w.requeued_at is null and w.resolved_at is null and w.queue = 'pm_strength_trades'
-        and hashtextextended(coalesce(w.strand_id, w.job), 0) = hashtextextended(l.id, 0)
-      offset 0
-    ) o
-    where o.strand_id = l.id and (not l.is_close or o.code in ('no_actions', 'failed'))
-  ));
-
+  perform pm_strength.resolve_letters(captured, closes);
   if cardinality(done_ids) > 0 then
     perform pgmq.archive('pm_strength_trades', done_ids);
   end if;

@@ -191,7 +191,9 @@ def check(store: Store, db: Database, drawn: list[Row]) -> None:
             ),
         )
     while messages := store.claim_trades(20, 60, 0):
-        for part, read in read_in_parts(store, messages):
+        done = store.capture_plain(messages)["done"]
+        left = [entry for entry in messages if entry["msg_id"] not in done]
+        for part, read in read_in_parts(store, left):
             commit(store, plan_batch(part, read))
 
     wanted = expected_events(rows)

@@ -248,6 +248,23 @@ def test_claiming_and_finishing_a_batch_reads_its_own_messages(project: Db) -> N
         assert read < 1000 * 20
 
 
+def test_capturing_plain_trades_reads_their_strands(project: Db) -> None:
+    """Of 50 trades with 6 strands, each found by two indexes, and their messages."""
+    with project.transaction(force_rollback=True):
+        ids = closes(project, TRADES - 999, 50)
+        messages = project.execute(
+            "select pgmq.send('pm_strength_trades', jsonb_build_object('strand_id', s.id)) "
+            "from unnest(%s::text[]) s (id)",
+            (ids,),
+        ).fetchall()
+        captured, read = call(
+            project, "select pm_strength_capture_plain(%s, %s)", [row[0] for row in messages], ids
+        )
+        assert captured["events"] == 50 * ACTIONS
+        assert len(captured["done"]) == 50
+        assert read < 50 * (6 * 2 + 30)
+
+
 def test_the_schedule_and_a_run_begin_with_a_handful_of_rows(project: Db) -> None:
     assert call(project, "select pm_strength_enqueue_due()")[1] < 200
     assert call(project, "select pm_strength_read_job(30)")[1] < 200

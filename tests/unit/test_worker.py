@@ -12,7 +12,9 @@ import pytest
 from pm_strength.errors import (
     PermanentStoreError,
     SettingsError,
+    StoreError,
     SupersededRunError,
+    TooMuchError,
     TransientStoreError,
 )
 from pm_strength.project.store import JOBS_QUEUE, Store
@@ -44,6 +46,9 @@ class FakeStore:
         if self.failures:
             raise self.failures.pop(0)
         return []
+
+    def capture_plain(self, *_: Any) -> dict[str, Any]:
+        return {"events": 0, "done": [], "trades": []}
 
     def read_job(self, *_: Any) -> Any:
         return self.jobs.pop(0) if self.jobs else None
@@ -261,6 +266,48 @@ def test_what_the_database_refuses_is_set_aside_alone() -> None:
     with pytest.raises(PermanentStoreError):
         Worker(lambda: cast(Store, store), OPTIONS)._trades.capture_batch(cast(Store, store), 0)
     assert store.done == [], "a key without rights is no fault of the trades"
+
+
+@pytest.mark.parametrize(
+    "error", [TooMuchError("57014", code="57014"), PermanentStoreError("overflow", status=400, code="22003")]
+)
+def test_what_the_database_cannot_capture_at_once_is_read(error: StoreError) -> None:
+    class Slow(FakeStore):
+        def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
+            named = [{"msg_id": number, "message": {"strand_id": f"s{number}"}} for number in (1, 2)]
+            return [*named, {"msg_id": 3, "message": None}]
+
+        def capture_plain(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+            assert [entry["msg_id"] for entry in messages] == [1, 2]
+            if self.failures:
+                raise self.failures.pop()
+            return {"events": 4, "done": [2], "trades": ["t"]}
+
+        def read_trades(self, strand_ids: list[str]) -> dict[str, Any]:
+            self.done.append(("read", strand_ids))
+            return {"read": len(strand_ids), "strands": [], "events": []}
+
+        def commit_trades(self, *_: Any) -> int:
+            return 0
+
+    for failures, left in (([error], ["s1", "s2"]), ([], ["s1"])):
+        store, told = Slow(failures=failures), list[tuple[int, int]]()
+        worker = Worker(lambda: cast(Store, store), OPTIONS, lambda *counts: told.append(counts))  # noqa: B023
+        assert worker._trades.capture_batch(cast(Store, store), 0) == 3
+        assert [entry for entry in store.done if entry[0] == "read"] == [("read", left)]
+        assert sum(messages for messages, _ in told) == 3
+
+
+def test_a_key_that_may_not_capture_ends_the_batch() -> None:
+    class Denied(FakeStore):
+        def claim_trades(self, *_: Any) -> list[dict[str, Any]]:
+            return [{"msg_id": 1, "message": {"strand_id": "s"}}]
+
+        def capture_plain(self, *_: Any) -> dict[str, Any]:
+            raise PermanentStoreError("permission denied", status=403, code="42501")
+
+    with pytest.raises(PermanentStoreError):
+        Worker(lambda: cast(Store, Denied()), OPTIONS)._trades.capture_batch(cast(Store, Denied()), 0)
 
 
 def test_a_worker_that_is_stopped_gives_back_what_it_has_not_come_to() -> None:

@@ -160,6 +160,9 @@ isOneToOne: false
 "pm_strength_begin_run":
 { Args: { "kind": string,"module": string,"request_id": string,"role"?: string,"settings": Json }; Returns: Json
                            },
+"pm_strength_capture_plain":
+{ Args: { "msg_ids": (number)[],"strand_ids": (string)[] }; Returns: Json
+                           },
 "pm_strength_check_events":
 { Args: { "module": string,"up_to_id": number,"with_count"?: boolean }; Returns: Json
                            },

@@ -84,7 +84,7 @@ select name, false, true from unnest(array[
   'pm_strength.dimension_count', 'pm_strength.kept_since', 'pm_strength.lead', 'pm_strength.only_doubles',
   'pm_strength.slot',
   'public.pm_strength_archive', 'public.pm_strength_begin_run', 'public.pm_strength_claim_trades',
-  'public.pm_strength_commit_trades',
+  'public.pm_strength_commit_trades', 'public.pm_strength_capture_plain', 'pm_strength.resolve_letters',
   'public.pm_strength_dead_letter', 'public.pm_strength_enqueue_due', 'public.pm_strength_enqueue_job',
   'public.pm_strength_extend', 'public.pm_strength_fail_run', 'public.pm_strength_fill_action_at', 'public.pm_strength_prune',
   'public.pm_strength_publish_run', 'public.pm_strength_purge_sets', 'public.pm_strength_queue_status',

@@ -73,6 +73,19 @@ class Store:
         )
         return messages
 
+    def capture_plain(self, messages: Sequence[Row]) -> Row:
+        """Capture the trades of messages that are plainly right: {events, done (message ids), trades}.
+
+        Each message has a `strand_id`. Those of other trades are left as they are. Raises `TooMuchError`
+        where the database cannot do it in one call.
+        """
+        captured: Row = self._api.rpc_page(
+            "pm_strength_capture_plain",
+            msg_ids=[entry["msg_id"] for entry in messages],
+            strand_ids=[entry["message"]["strand_id"] for entry in messages],
+        )
+        return captured
+
     def read_trades(self, strand_ids: Sequence[str]) -> Row:
         """The strands and events of the trades of these strands: {read, strands, events}.
 

@@ -1,7 +1,8 @@
-"""Closed trades become events: claim their messages, read in parts, plan, commit.
+"""Closed trades become events: claim messages, have the plain ones captured, read the rest, plan, commit.
 
-A message says which strand closed a trade, or came late to one. `capture` decides what becomes of it;
-here its lease is held while the trade is read and the decision is written.
+A message says which strand closed a trade, or came late to one. The database captures trades that are plainly
+right by itself. `capture` decides what becomes of every other one; here its lease is held while the trade is
+read and the decision is written.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Trades:
         if messages:
             ids = [int(entry["msg_id"]) for entry in messages]
             with Lease(store, TRADES_QUEUE, ids, self.visibility_seconds):
-                for part, read in read_in_parts(store, messages, self.liveness.beat):
+                left = self._capture_plain(store, messages)
+                for part, read in read_in_parts(store, left, self.liveness.beat):
                     self._capture(store, part, read)
                     if self.liveness.stopping():
                         break
@@ -63,6 +65,32 @@ class Trades:
                 # give back what was not reached; what is done is not on the queue any more
                 store.extend(TRADES_QUEUE, ids, 0)
         return len(messages)
+
+    def _capture_plain(self, store: Store, messages: list[Row]) -> list[Row]:
+        """Have the database capture what it can; returns the messages of all other trades."""
+        start = time.monotonic()
+        named = [entry for entry in messages if subject(entry) is not None]
+        if not named:
+            return messages
+        try:
+            captured = store.capture_plain(named)
+        except StoreError as error:
+            # one of them holds the call up or breaks it; those that are read in parts tell which
+            if not is_data_error(error.code) and not isinstance(error, TooMuchError):
+                raise
+            log.warning("not captured in one call", extra={"messages": len(named), "error": str(error)})
+            return messages
+        done = set(captured["done"])
+        if done:
+            self.liveness.answered()
+            self.liveness.beat()
+            log.info("captured", extra={"messages": len(done), "events": captured["events"]})
+            for trade_id in captured["trades"] if log.isEnabledFor(logging.DEBUG) else ():
+                log.debug("trade captured", extra={"trade_id": trade_id})
+            plan = BatchPlan(done_ids=captured["done"])
+            self.metrics.batch(plan, captured["events"], time.monotonic() - start)
+            self.on_batch(len(done), captured["events"])
+        return [entry for entry in messages if entry["msg_id"] not in done]
 
     def _capture(self, store: Store, messages: list[Row], read: Row) -> None:
         start = time.monotonic()
