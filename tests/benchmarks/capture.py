@@ -6,22 +6,26 @@ Ratios count: they are of one run on one machine. Nothing is asserted but that n
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from pm_strength.local.stack import Stack
 from pm_strength.project.api import Api
 from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
+from pm_strength.service.trades import Trades
 from pm_strength.service.worker import Worker, WorkerOptions, collect_garbage_less
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 
@@ -29,7 +33,8 @@ BATCH = 500
 SOURCE_TRADES = 150
 LATENCY_TRADES = 60
 # At least these shares; the insert may take at most so much longer with the trigger.
-SOURCE_BAR, LOOP_BAR, INSERT_BAR, STEADY_BAR = 80.0, 0.30, 1.5, 0.20
+SOURCE_BAR, PYTHON_BAR, LOOP_BAR, INSERT_BAR, STEADY_BAR = 80.0, 1.4, 0.40, 1.5, 0.20
+WORKERS = (1, 2, 4, 8)
 
 Db = psycopg.Connection[Any]
 
@@ -88,6 +93,11 @@ def throughput(bench: Bench, trades: int) -> None:
     ours = trades / timed(lambda: bench.capture(trades))
     events = bench.count("public.pattern_trade_events")
     assert bench.count("pgmq.q_pm_strength_trades") == 0
+    bench.empty()
+    copy_strands(bench.db, trade_rows(trades))
+    with all_by_python():
+        python = trades / timed(lambda: bench.capture(trades))
+    assert bench.count("public.pattern_trade_events") == events
     rows = bench.db.execute(
         "select strand_id, trade_id, pattern_key, action_category, scope::text, rr, pnl_usd, rpnl_pct, "
         "trimmed, reached_s3, timestamp, closed_by from public.pattern_trade_events order by id"
@@ -106,8 +116,75 @@ def throughput(bench: Bench, trades: int) -> None:
     print(f"{trades:,} trades, {events / trades:.1f} events each, batches of {BATCH}")
     line("ours", ours, "")
     line("source's way, row by row", source, f"{ours / source:.0f}x (at least {SOURCE_BAR:.0f}x)")
+    line("all of it by Python", python, f"{ours / python:.1f}x (at least {PYTHON_BAR}x)")
     line("only read and archive", loop, f"{ours / loop:.0%} of it (at least {LOOP_BAR:.0%})")
     line("COPY of the same events", trades / copy_seconds, f"{ours * copy_seconds / trades:.0%} of it")
+
+
+@contextmanager
+def all_by_python() -> Iterator[None]:
+    """No trade is captured by the database alone."""
+    plain = Trades._capture_plain
+    Trades._capture_plain = lambda self, store, messages: messages  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Trades._capture_plain = plain  # type: ignore[method-assign]
+
+
+def side_by_side(bench: Bench, trades: int) -> None:
+    """Processes with a worker each, as `pm-strength worker` runs it, on one database."""
+    print("Workers on one database")
+    for count in WORKERS:
+        bench.empty()
+        bench.db.execute("alter table public.ad_strands disable trigger pm_strength_enqueue_inserted")
+        copy_strands(bench.db, trade_rows(trades))
+        bench.db.execute("alter table public.ad_strands enable trigger pm_strength_enqueue_inserted")
+        context = multiprocessing.get_context("spawn")
+        ready, stop = context.Barrier(count + 1), context.Event()
+        processes = [context.Process(target=work, args=(bench.connection, ready, stop)) for _ in range(count)]
+        for process in processes:
+            process.start()
+        ready.wait(120)
+        before = processor_seconds()
+        start = time.perf_counter()
+        bench.db.execute(
+            "select pgmq.send_batch('pm_strength_trades', array_agg(jsonb_build_object('strand_id', id))) "
+            "from public.ad_strands where kind = 'position_closed'"
+        )
+        while bench.count("pgmq.q_pm_strength_trades"):
+            time.sleep(0.1)
+        seconds = time.perf_counter() - start
+        busy = {name: after - before[name] for name, after in processor_seconds().items()}
+        stop.set()
+        for process in processes:
+            process.join(30)
+        shares = ", ".join(f"{name} {spent / seconds:.2f}" for name, spent in busy.items())
+        line(f"{count} worker{'s' * (count > 1)}", trades / seconds, f"cores busy: {shares}")
+
+
+def work(connection: Connection, ready: Any, stop: Any) -> None:
+    """A worker in a process of its own."""
+    collect_garbage_less()
+    worker = Worker(lambda: Store.connect(connection), WorkerOptions(batch_size=BATCH, wait_seconds=1))
+    running = threading.Thread(target=worker.run)
+    running.start()
+    time.sleep(2)  # its imports and its first, empty claim
+    ready.wait(120)
+    stop.wait(600)
+    worker.stop()
+    running.join()
+
+
+def processor_seconds() -> dict[str, float]:
+    """What Postgres, PostgREST and Python have used, of processes that there are now."""
+    spent = dict.fromkeys(("postgres", "postgrest", "python"), 0.0)
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        name, times = process.info["name"] or "", process.info["cpu_times"]
+        for known in spent:
+            if times is not None and name.rstrip("0123456789.") == known:
+                spent[known] += times.user + times.system
+    return spent
 
 
 def line(what: str, rate: float, note: str) -> None:
@@ -288,6 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trades", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=40_000, help="trades for one to eight workers")
     parser.add_argument("--closings", type=int, default=200_000)
     options = parser.parse_args(arguments)
     collect_garbage_less()  # as the command does
@@ -296,6 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = Bench(stack)
         try:
             throughput(bench, options.trades)
+            side_by_side(bench, options.workers)
             latency(bench)
             load(bench, options.closings)
         finally:
