@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +25,13 @@ _REQUIRED = ("pattern_key", "action_category", "scope", "trade_id", "timestamp")
 
 @dataclass(frozen=True, slots=True)
 class CodedGroup:
-    """The events of one (pattern_key, action_category), in order of their trades.
+    """The events of one (pattern_key, action_category), trade by trade, as each comes up first in the group.
 
-    `codes` is rows x dimensions, `MISSING` where the event lacks the dimension; `values[d][code]` is
-    the JSON value. `trade` numbers the trades and is ascending; `y` is the outcome and `t` the time
-    in hours from the group's first event, which ended `begin` microseconds after 1970. `day` counts UTC
-    days since 1970, `trimmed` and `reached_s3` are 1, 0 or NaN where it is not known.
+    All but the numbers in `trade` depends on the group's own events alone. `codes` is rows x dimensions,
+    `MISSING` where the event lacks the dimension; `values[d][code]` is the JSON value. `trade` numbers the
+    trades of all groups in the order in which they come up; `y` is the outcome and `t` the time in hours from
+    the group's first event, which ended `begin` microseconds after 1970. `day` counts UTC days since 1970,
+    `trimmed` and `reached_s3` are 1, 0 or NaN where it is not known.
     """
 
     pattern_key: str
@@ -85,35 +87,84 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
         ["pattern_key", "action_category"], sort=True, observed=True
     )
     for (pattern_key, action_category), index in grouped.indices.items():
-        # by trade, and within it in the order of the events
         rows = np.sort(np.asarray(index, dtype=np.int64))
-        rows = rows[np.argsort(trade[rows], kind="stable")]
-        begin = int(microseconds[rows].min())
-        hours = (microseconds[rows] - begin) / _MICROSECONDS_PER_HOUR
         groups.append(
-            CodedGroup(
-                str(pattern_key),
-                str(action_category),
-                *_present(dimensions, values, codes.take(rows, axis=0)),
-                trade[rows],
-                y[rows],
-                hours,
-                begin,
-                microseconds[rows] // _MICROSECONDS_PER_DAY,
-                trimmed[rows],
-                reached_s3[rows],
+            code_group(
+                (str(pattern_key), str(action_category)),
+                (dimensions, values, codes.take(rows, axis=0)),
+                *(trade[rows], y[rows], microseconds[rows], trimmed[rows], reached_s3[rows]),
             )
         )
     return CodedEvents(groups, len(y), int(trade.max()) + 1 if len(trade) else 0, baseline)
 
 
+def code_group(
+    key: tuple[str, str],
+    scopes: tuple[Sequence[str], Sequence[Sequence[Scalar]], CodeArray],
+    trade: IntArray,
+    y: FloatArray,
+    microseconds: IntArray,
+    trimmed: FloatArray,
+    reached_s3: FloatArray,
+    begin: int | None = None,
+) -> CodedGroup:
+    """A group from its events in their order: the columns of `CodedGroup`, but for the times.
+
+    `scopes` are names, values and codes; `microseconds` since 1970 are when the events ended. `begin` is when
+    the first did, unless it is given.
+    """
+    first = int(microseconds.min()) if begin is None else begin
+    order = _by_trade(trade)
+    if order is not None:
+        scopes = *scopes[:2], scopes[2].take(order, axis=0)
+        trade, y, microseconds = trade[order], y[order], microseconds[order]
+        trimmed, reached_s3 = trimmed[order], reached_s3[order]
+    dimensions, values, codes = _present(*scopes)
+    return CodedGroup(
+        pattern_key=key[0],
+        action_category=key[1],
+        dimensions=dimensions,
+        values=values,
+        codes=codes,
+        trade=trade,
+        y=y,
+        t=(microseconds - first) / _MICROSECONDS_PER_HOUR,
+        begin=first,
+        day=microseconds // _MICROSECONDS_PER_DAY,
+        trimmed=trimmed,
+        reached_s3=reached_s3,
+    )
+
+
+def _by_trade(trade: IntArray) -> IntArray | None:
+    """The order that puts the rows of a trade together, as trades come up; None where they are so."""
+    if (trade[1:] >= trade[:-1]).all():
+        return None
+    return np.argsort(pd.factorize(trade)[0], kind="stable")
+
+
 def _present(
-    dimensions: tuple[str, ...], values: tuple[tuple[Scalar, ...], ...], codes: CodeArray
+    dimensions: Sequence[str], values: Sequence[Sequence[Scalar]], codes: CodeArray
 ) -> tuple[tuple[str, ...], tuple[tuple[Scalar, ...], ...], CodeArray]:
-    """The dimensions that a group's events have, out of those of all events."""
-    there = np.flatnonzero((codes != MISSING).any(axis=0)).tolist()
-    kept = codes.take(there, axis=1)
-    return tuple(dimensions[d] for d in there), tuple(values[d] for d in there), kept
+    """The dimensions and values that a group's events have, out of those of all events."""
+    names, held, columns = [], [], []
+    for d, name in enumerate(dimensions):
+        column = codes[:, d]
+        # the last place is that of MISSING
+        there = np.bincount(column.astype(np.int64) + 1, minlength=len(values[d]) + 1)[1:] > 0
+        if not there.any():
+            continue
+        names.append(name)
+        if there.all():
+            held.append(tuple(values[d]))
+            columns.append(column)
+        else:
+            held.append(tuple(value for value, has in zip(values[d], there.tolist(), strict=True) if has))
+            columns.append(np.append(np.cumsum(there) - 1, MISSING).astype(codes.dtype).take(column))
+    kept = np.empty((len(codes), len(names)), codes.dtype)
+    for d, column in enumerate(columns):
+        kept[:, d] = column
+    return tuple(names), tuple(held), kept
 
 
 def _numbers(column: pd.Series[Any]) -> FloatArray:
