@@ -173,7 +173,7 @@ def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str])
     if lessons_path is not None:
         write_lessons(lessons, lessons_path)
     else:
-        write_json(lessons, sys.stdout)
+        write_json([lessons], sys.stdout)
     numbers = lessons.attrs
     err.print(
         f"{counted(len(lessons), 'lesson')} from {counted(numbers['events'], 'event')} of "

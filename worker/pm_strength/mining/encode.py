@@ -70,7 +70,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
             there = ", ".join(map(str, events.columns))
             raise EventsError(f"events: expected a column {column!r}, got {there}: add it to the table.")
 
-    y = _numbers(events[outcome_column])
+    y = numbers(events[outcome_column])
     if settings.outcome == "roi":
         y = y / 100.0
     finite = np.isfinite(y)
@@ -78,8 +78,8 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
     y = y[finite]
     baseline = _mean(y)
     trade = pd.factorize(kept["trade_id"])[0].astype(np.int64)
-    microseconds = _microseconds(kept["timestamp"])
-    trimmed, reached_s3 = _flags(kept, "trimmed"), _flags(kept, "reached_s3")
+    ended = microseconds(kept["timestamp"])
+    trimmed, reached_s3 = flags(kept, "trimmed"), flags(kept, "reached_s3")
 
     dimensions, values, codes = code_scopes(kept["scope"], settings.scope_dims)
     groups: list[CodedGroup] = []
@@ -92,7 +92,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
             code_group(
                 (str(pattern_key), str(action_category)),
                 (dimensions, values, codes.take(rows, axis=0)),
-                *(trade[rows], y[rows], microseconds[rows], trimmed[rows], reached_s3[rows]),
+                *(trade[rows], y[rows], ended[rows], trimmed[rows], reached_s3[rows]),
             )
         )
     return CodedEvents(groups, len(y), int(trade.max()) + 1 if len(trade) else 0, baseline)
@@ -103,21 +103,21 @@ def code_group(
     scopes: tuple[Sequence[str], Sequence[Sequence[Scalar]], CodeArray],
     trade: IntArray,
     y: FloatArray,
-    microseconds: IntArray,
+    ended: IntArray,
     trimmed: FloatArray,
     reached_s3: FloatArray,
     begin: int | None = None,
 ) -> CodedGroup:
     """A group from its events in their order: the columns of `CodedGroup`, but for the times.
 
-    `scopes` are names, values and codes; `microseconds` since 1970 are when the events ended. `begin` is when
+    `scopes` are names, values and codes; `ended` is when, in microseconds since 1970. `begin` is when
     the first did, unless it is given.
     """
-    first = int(microseconds.min()) if begin is None else begin
+    first = int(ended.min()) if begin is None else begin
     order = _by_trade(trade)
     if order is not None:
         scopes = *scopes[:2], scopes[2].take(order, axis=0)
-        trade, y, microseconds = trade[order], y[order], microseconds[order]
+        trade, y, ended = trade[order], y[order], ended[order]
         trimmed, reached_s3 = trimmed[order], reached_s3[order]
     dimensions, values, codes = _present(*scopes)
     return CodedGroup(
@@ -128,9 +128,9 @@ def code_group(
         codes=codes,
         trade=trade,
         y=y,
-        t=(microseconds - first) / _MICROSECONDS_PER_HOUR,
+        t=(ended - first) / _MICROSECONDS_PER_HOUR,
         begin=first,
-        day=microseconds // _MICROSECONDS_PER_DAY,
+        day=ended // _MICROSECONDS_PER_DAY,
         trimmed=trimmed,
         reached_s3=reached_s3,
     )
@@ -167,14 +167,15 @@ def _present(
     return tuple(names), tuple(held), kept
 
 
-def _numbers(column: pd.Series[Any]) -> FloatArray:
+def numbers(column: pd.Series[Any]) -> FloatArray:
+    """A column as doubles. Raises `EventsError` naming it."""
     try:
         return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise EventsError(f"events: expected numbers in the column {column.name!r}: {error}.") from None
 
 
-def _flags(events: pd.DataFrame, column: str) -> FloatArray:
+def flags(events: pd.DataFrame, column: str) -> FloatArray:
     """A column of booleans as 1, 0 and NaN; all NaN where there is no such column."""
     if column not in events.columns:
         return np.full(len(events), np.nan)
@@ -186,14 +187,14 @@ def _flags(events: pd.DataFrame, column: str) -> FloatArray:
     return np.fromiter(flags, np.float64, len(values))
 
 
-def _microseconds(timestamps: pd.Series[Any]) -> IntArray:
+def microseconds(timestamps: pd.Series[Any]) -> IntArray:
     """Microseconds since 1970, exact for every year that a timestamp can have."""
     if isinstance(timestamps.dtype, np.dtype | pd.DatetimeTZDtype) and timestamps.dtype.kind == "M":
         if timestamps.hasnans:
             raise EventsError("events: timestamp: expected a time in every row, got one without.")
         aware = timestamps.dt.tz_localize("UTC") if timestamps.dt.tz is None else timestamps
-        microseconds: IntArray = aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
-        return microseconds
+        moments: IntArray = aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
+        return moments
     return np.fromiter(map(_moment, timestamps), dtype=np.int64, count=len(timestamps))
 
 
