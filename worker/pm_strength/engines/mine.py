@@ -25,6 +25,7 @@ from ..settings import LearningSettings
 
 # A group with more rows is cut; one of so many takes some 2 GB while it is mined.
 ROWS = 2_000_000
+PARTITIONS_PER_CORE = 4
 
 T = TypeVar("T")
 Progress = Callable[[str, float], None]
@@ -130,6 +131,12 @@ def _limited(parts: Iterator[pd.DataFrame], settings: LearningSettings) -> Itera
         if count > settings.max_lessons:
             raise LessonLimitError(f"More than {settings.max_lessons:,} lessons (max_lessons). {LEVERS}")
         yield part
+
+
+def partitions(plan: Plan, cores: int) -> int:
+    """In how many partitions the rows of all pieces go: some for each core, none much larger than a piece."""
+    rows = sum(piece.rows for piece in plan.pieces)
+    return max(1, min(len(plan.pieces), max(PARTITIONS_PER_CORE * cores, -(-rows // plan.limit))))
 
 
 def in_parts(lessons: pd.DataFrame, size: int) -> Iterator[pd.DataFrame]:

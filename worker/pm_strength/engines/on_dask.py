@@ -17,14 +17,13 @@ from ..mining.cut.plan import Plan
 from ..mining.cut.route import route
 from ..mining.cut.rows import event_rows, no_rows
 from ..settings import LearningSettings
-from .mine import Mine
+from .mine import Mine, partitions
 from .watch import POLL_SECONDS, REACH_SECONDS, Watch, check_reachable
 
 T = TypeVar("T")
 
 # Rows that this process has are handed on in parts of so many.
 PART_ROWS = 100_000
-MAX_PARTITIONS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,10 @@ class DaskRunner:
         mine_there = self._client.submit(_same, mine, pure=False)
         routed = self._client.map(_routed, self._parts, plan=plan_there, pure=False)
         meta = _routed(no_rows(), plan)
-        partitions = min(max(2 * len(plan.pieces), 1), MAX_PARTITIONS)
+        count = partitions(plan, sum(self._client.nthreads().values()))
         with dask.config.set({"dataframe.convert-string": False}):
             frame = dd.from_delayed(routed, meta=meta, verify_meta=False)
-            shuffled = frame.shuffle("piece", npartitions=partitions, shuffle_method="p2p", ignore_index=True)
+            shuffled = frame.shuffle("piece", npartitions=count, shuffle_method="p2p", ignore_index=True)
             delayed = [dask.delayed(_mined)(part, plan_there, mine_there) for part in shuffled.to_delayed()]
             futures = self._client.compute(delayed)
         for found in self._results(futures, tell):
@@ -88,7 +87,7 @@ class DaskRunner:
         except PmStrengthError:
             raise
         except Exception as error:
-            raise _translated(error, self._watch.name) from None
+            raise _translated(error, self._watch.name) from error
         finally:
             self._client.cancel(list(pending))
 
@@ -97,7 +96,7 @@ class DaskRunner:
 def dask_client(address: str, watch: Watch) -> Iterator[Any]:
     """A client of a Dask scheduler. Raises `EngineError` where Dask or the scheduler are not there."""
     try:
-        import dask.dataframe
+        import dask.dataframe  # noqa: F401 - it says if pandas or pyarrow are too old
         from distributed import Client
     except ImportError:
         raise EngineError("Dask needs its packages: pip install 'pm-strength[worker,dask]'.") from None
@@ -105,7 +104,7 @@ def dask_client(address: str, watch: Watch) -> Iterator[Any]:
     if plain is not None:
         check_reachable(watch.name, [(plain[1], int(plain[2]))])
     try:
-        client = Client(address, timeout=REACH_SECONDS, set_as_default=False)
+        client = Client(address, timeout=REACH_SECONDS)
     except (OSError, TimeoutError, ValueError) as error:
         raise EngineError(f"{watch.name} is not reached: {error}") from None
     try:
@@ -207,7 +206,8 @@ def _routed(rows: pd.DataFrame, plan: Plan) -> pd.DataFrame:
 
 
 def _mined(rows: pd.DataFrame, plan: Plan, mine: Mine) -> list[pd.DataFrame]:
-    found = (mine(plan.pieces[int(number)], of_piece) for number, of_piece in rows.groupby("piece"))
+    groups: Any = rows.groupby("piece")
+    found = (mine(plan.pieces[number], of_piece) for number, of_piece in groups)
     return [lessons for lessons in found if len(lessons)]
 
 

@@ -7,7 +7,8 @@ import pickle
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager
@@ -22,19 +23,17 @@ from .. import errors
 from ..errors import EngineError, FileError, PmStrengthError
 from ..files.events import check_columns, checked_events, frame_of, mined_columns
 from ..mining.cut.plan import Plan
-from ..mining.cut.route import route
+from ..mining.cut.route import SENT, route
 from ..mining.cut.rows import KINDS, event_rows
 from ..settings import LearningSettings
-from .mine import Mine, in_parts
+from .mine import Mine, in_parts, partitions
 from .watch import POLL_SECONDS, Watch, check_reachable
 
 T = TypeVar("T")
 
-_TYPES = {"int64": "bigint", "float64": "double", "object": "string"}
-_ROWS = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in KINDS.items())
-_SENT = "position bigint, trade_id string, timestamp bigint, outcome double, scope string, " + (
-    "trimmed double, reached_s3 double, piece bigint"
-)
+# Columns as they go through Spark, with their kinds; results go as one column of pickles.
+_SENT = {name: KINDS[name] for name in SENT} | {"piece": "int64"}
+_VALUES = "value binary"
 BATCH_ROWS = 100_000
 LESSONS = 50_000
 # The place of a row in its file; the number of the file stands above.
@@ -52,15 +51,15 @@ class SparkRunner:
 
     def each_part(self, look: Callable[[pd.DataFrame], T], tell: Callable[[float], None]) -> Iterator[T]:
         """As `mine.Runner` has it; a part is a batch of a partition."""
-        seen = self._rows.mapInPandas(partial(_look, look=look), "value binary")
+        seen = self._rows.mapInArrow(partial(_look, look=look), _VALUES)
         return (pickle.loads(row.value) for row in self._results(seen, tell))  # noqa: S301 - our own
 
     def each_piece(self, plan: Plan, mine: Mine, tell: Callable[[float], None]) -> Iterator[pd.DataFrame]:
         """As `mine.Runner` has it."""
-        partitions = min(max(2 * len(plan.pieces), 1), MAX_PARTITIONS)
-        self._session.conf.set("spark.sql.shuffle.partitions", partitions)
-        routed = self._rows.mapInPandas(partial(_route, plan=plan), _SENT)
-        mined = routed.groupBy("piece").applyInPandas(_miner(plan, mine), "value binary")
+        count = partitions(plan, self._session.sparkContext.defaultParallelism)
+        self._session.conf.set("spark.sql.shuffle.partitions", count)
+        routed = self._rows.mapInArrow(partial(_route, plan=plan), _columns(_SENT))
+        mined = routed.groupBy("piece").applyInArrow(_miner(plan, mine), _VALUES)
         return (pickle.loads(row.value) for row in self._results(mined, tell))  # noqa: S301 - our own
 
     def _results(self, frame: Any, tell: Callable[[float], None]) -> Iterator[Any]:
@@ -72,7 +71,7 @@ class SparkRunner:
         except PmStrengthError:
             raise
         except Exception as error:
-            raise _translated(error, self._watch.name) from None
+            raise _translated(error, self._watch.name) from error
         finally:
             frame.unpersist()
 
@@ -117,6 +116,8 @@ def spark_session(master: str, watch: Watch) -> Iterator[Any]:
         )
     if master.startswith("spark://"):
         check_reachable(watch.name, _addresses(master))
+    # the tests run on pandas 3
+    warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas")
     # workers must run the Python that this one is
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder: Any = SparkSession.builder
@@ -160,20 +161,20 @@ def rows_of_parquet(session: Any, events: str, settings: LearningSettings) -> An
     path = Path(events)
     try:
         found = session.read.parquet(path.absolute().as_uri() if path.exists() else events)
-        files = {name: number for number, name in enumerate(sorted(found.inputFiles()))}
+        files = {name: number for number, name in enumerate(sorted(map(_plain, found.inputFiles())))}
     except Exception as error:
         raise _translated(error, events, FileError) from None
     check_columns(found.columns, settings.outcome, events)
     wanted = [name for name in mined_columns(settings.outcome) if name in found.columns]
     placed = found.select(*wanted, "_metadata.file_path", "_metadata.row_index")
-    return placed.mapInArrow(partial(_checked, files=files, settings=settings), _ROWS)
+    return placed.mapInArrow(partial(_checked, files=files, settings=settings), _columns(KINDS))
 
 
 def rows_of_table(session: Any, url: str, module: str, settings: LearningSettings) -> Any:
     """The rows of `pattern_trade_events` of a Postgres; PGUSER and PGPASSWORD say who asks."""
     columns = ", ".join(f'"{name}"' for name in ("id", *mined_columns(settings.outcome)))
     quoted = module.replace("'", "''")
-    events = f"from public.pattern_trade_events where module = '{quoted}'"  # noqa: S608 - quoted
+    events = f"from public.pattern_trade_events where module = '{quoted}'"
     bounded = f"select min(id) as low, max(id) as high {events}"
     try:
         bounds = _reader(session, url).option("query", bounded).load().first()
@@ -191,14 +192,14 @@ def rows_of_table(session: Any, url: str, module: str, settings: LearningSetting
         )
     except Exception as error:
         raise _translated(error, "The database") from None
-    return table.mapInArrow(partial(_checked_table, settings=settings), _ROWS)
+    return table.mapInArrow(partial(_checked_table, settings=settings), _columns(KINDS))
 
 
 def rows_of_frame(session: Any, rows: pd.DataFrame) -> Any:
     """Rows that this process has."""
     import pyarrow as pa
 
-    return session.createDataFrame(pa.Table.from_pandas(rows, preserve_index=False), schema=_ROWS)
+    return session.createDataFrame(pa.Table.from_pandas(rows, preserve_index=False), schema=_columns(KINDS))
 
 
 def _reader(session: Any, url: str) -> Any:
@@ -220,8 +221,13 @@ def _checked(batches: Iterator[Any], files: dict[str, int], settings: LearningSe
             index = of_file["row_index"].to_numpy()
             frame = frame_of(of_file.drop_columns(["file_path", "row_index"]))
             events = checked_events(frame, settings.outcome, name, int(index[0]))
-            position = (np.int64(files[name]) << FILE_BITS) + index
-            yield from _batches(event_rows(events, settings, position))
+            position = (np.int64(files[_plain(name)]) << FILE_BITS) + index
+            yield from _batches(event_rows(events, settings, position), KINDS)
+
+
+def _plain(file: str) -> str:
+    """A file's address as Spark writes it in any place."""
+    return re.sub(r"^file:/+", "file:/", file)
 
 
 def _checked_table(batches: Iterator[Any], settings: LearningSettings) -> Iterator[Any]:
@@ -231,37 +237,50 @@ def _checked_table(batches: Iterator[Any], settings: LearningSettings) -> Iterat
         frame = frame_of(pa.Table.from_batches([batch]))
         where = f"pattern_trade_events, from id {frame['id'].iloc[0]}" if len(frame) else ""
         events = checked_events(frame, settings.outcome, where)
-        yield from _batches(event_rows(events, settings, frame["id"].to_numpy(np.int64)))
+        yield from _batches(event_rows(events, settings, frame["id"].to_numpy(np.int64)), KINDS)
 
 
-def _batches(rows: pd.DataFrame) -> list[Any]:
+def _columns(kinds: Mapping[str, str]) -> str:
+    types = {"int64": "bigint", "float64": "double", "object": "string"}
+    return ", ".join(f"{name} {types[kind]}" for name, kind in kinds.items())
+
+
+def _batches(frame: pd.DataFrame, kinds: Mapping[str, str]) -> list[Any]:
+    """A frame as Arrow batches with these columns; pyspark does not know all of pandas 3."""
     import pyarrow as pa
 
-    kinds = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.large_string()}
-    schema = pa.schema([(name, kinds[kind]) for name, kind in KINDS.items()])
-    batches: list[Any] = pa.Table.from_pandas(rows, schema=schema, preserve_index=False).to_batches()
+    types = {"int64": pa.int64(), "float64": pa.float64(), "object": pa.large_string()}
+    schema = pa.schema([(name, types[kind]) for name, kind in kinds.items()])
+    table = pa.Table.from_pandas(frame[list(kinds)], schema=schema, preserve_index=False)
+    batches: list[Any] = table.combine_chunks().to_batches()
     return batches
 
 
-def _look(batches: Iterator[pd.DataFrame], look: Callable[[pd.DataFrame], Any]) -> Iterator[pd.DataFrame]:
-    for rows in batches:
-        yield pd.DataFrame({"value": [pickle.dumps(look(rows))]})
+def _pickled(values: list[Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.record_batch({"value": pa.array([pickle.dumps(value) for value in values], pa.large_binary())})
 
 
-def _route(batches: Iterator[pd.DataFrame], plan: Plan) -> Iterator[pd.DataFrame]:
-    for rows in batches:
-        yield route(rows, plan)
+def _look(batches: Iterator[Any], look: Callable[[pd.DataFrame], Any]) -> Iterator[Any]:
+    for batch in batches:
+        yield _pickled([look(batch.to_pandas())])
+
+
+def _route(batches: Iterator[Any], plan: Plan) -> Iterator[Any]:
+    for batch in batches:
+        yield from _batches(route(batch.to_pandas(), plan), _SENT)
 
 
 def _miner(plan: Plan, mine: Mine) -> Any:
     pieces = plan.pieces
 
-    # pyspark looks at the names of the arguments
-    def of_piece(key: Any, rows: pd.DataFrame) -> pd.DataFrame:
-        lessons = mine(pieces[int(key[0])], rows)
-        return pd.DataFrame(
-            {"value": [pickle.dumps(part) for part in in_parts(lessons, LESSONS)]}, dtype=object
-        )
+    # pyspark counts the arguments
+    def of_piece(key: Any, table: Any) -> Any:
+        import pyarrow as pa
+
+        lessons = mine(pieces[key[0].as_py()], table.to_pandas())
+        return pa.Table.from_batches([_pickled(list(in_parts(lessons, LESSONS)))])
 
     return of_piece
 
@@ -294,5 +313,8 @@ def _translated(error: Exception, where: str, otherwise: type[PmStrengthError] =
             f"{where}: its workers lack pm-strength: pip install 'pm-strength[worker,spark]' there, and set "
             "PYSPARK_PYTHON to that Python."
         )
-    first = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return otherwise(f"{where}: {first[:500]}")
+    # of a worker's traceback the last line tells most, of Spark's own errors the first
+    raised = re.findall(r"^\s*((?:\w+\.)*\w+(?:Error|Exception)(?:: .+)?)$", text, re.MULTILINE)
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    said = raised[0] if raised and "Traceback" in text else lines[0]
+    return otherwise(f"{where}: {said[:500]}")

@@ -71,7 +71,7 @@ class Plan:
         self.pieces: list[Piece] = []
         self.roots: dict[GroupKey, Node] = {}
         self.open_nodes: list[Node] = []
-        self._limit = limit
+        self.limit = limit
         self._least = settings.least_trades
         self._max_dims = settings.max_dims
         for group in sorted(rows):
@@ -112,7 +112,7 @@ class Plan:
         left = self._left(node)
         if not node.dimensions or left == 0:
             self._add(node, ())
-        elif node.rows > self._limit:
+        elif node.rows > self.limit:
             self.open_nodes.append(node)
         else:
             self._add(node, node.dimensions)
