@@ -15,7 +15,7 @@ import scipy.stats
 from pm_strength.mining import lesson_rows, mine_lessons
 from pm_strength.mining.cube.iceberg import iceberg_cube
 from pm_strength.mining.encode import encode_events
-from pm_strength.mining.evidence.weigh import weigh
+from pm_strength.mining.evidence.weigh import across_groups, weigh
 from pm_strength.settings import LearningSettings
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -280,12 +280,12 @@ def test_outcomes_without_spread_are_no_evidence() -> None:
 
 def test_whoever_watches_can_end_it() -> None:
     coded = encode_events(made_up(1), LearningSettings())
-    cube = iceberg_cube(coded.groups, 20, 3)
+    cube, across = iceberg_cube(coded.groups, 20, 3), across_groups(coded.groups, LearningSettings())
 
     def watch() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        weigh(coded, cube, LearningSettings(n_min=20), {}, watch=watch)
+        weigh(coded, cube, LearningSettings(n_min=20), {}, across, watch=watch)
     with pytest.raises(KeyboardInterrupt):
-        weigh(coded, cube, LearningSettings(profile="guarded"), {}, threads=2, watch=watch)
+        weigh(coded, cube, LearningSettings(profile="guarded"), {}, across, threads=2, watch=watch)

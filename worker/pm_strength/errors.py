@@ -13,6 +13,7 @@ PmStrengthError
 ├── FileError                a file that cannot be read or written as asked
 ├── LineError                a line of a file that is not a strand
 ├── LessonLimitError         a mining run that would keep more lessons than `max_lessons`
+├── EngineError              Dask or Spark: not there, not reached, or a piece that failed on it
 ├── GateError                a mining run whose lessons do not pay on trades that they have not seen
 ├── StoreError               the database or its API said no
 │   ├── TransientStoreError  worth another try: a cut connection, a 503
@@ -112,6 +113,10 @@ class LineError(PmStrengthError, ValueError):
 
 class LessonLimitError(PmStrengthError):
     """A mining run found more lessons than `max_lessons` or the memory holds; names the levers."""
+
+
+class EngineError(PmStrengthError):
+    """Dask or Spark is not there or not reached, cannot do what was asked, or failed at a piece it names."""
 
 
 class GateError(PmStrengthError):

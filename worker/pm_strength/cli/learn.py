@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from ..service import runs as learning
 from ..service.machine import mine_lessons
 from ..settings import DEFAULT_MODULE, LearningSettings
 from .arguments import ModuleOption, parse_change, parse_module, parse_value
+from .cluster import HOURS, ROWS, Cluster, EngineOption, HoursOption, MasterOption, RowsOption
 from .output import (
     Justify,
     RowFormat,
@@ -28,6 +30,11 @@ from .output import (
     progress_bars,
 )
 from .target import ProjectDirectory, cache_for, find_project, open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..engines.mine import Mined
 
 RUN_COLUMNS = (
     *(
@@ -64,8 +71,13 @@ def learn(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = N
 
 def mine(
     events: Annotated[
-        Path | None,
-        typer.Option("--events", help="Mine the events of this Parquet or CSV file; no project is needed."),
+        str | None,
+        typer.Option(
+            "--events",
+            help="Mine the events of this Parquet or CSV file; no project is needed. With --engine: a "
+            "Parquet file or a folder of them, also s3://, gs:// or abfs://; for Spark also "
+            "jdbc:postgresql://.",
+        ),
     ] = None,
     lessons: Annotated[
         Path | None,
@@ -79,6 +91,10 @@ def mine(
             "--set", metavar="NAME=VALUE", help="With --events: a setting, as n_min=20. Can be repeated."
         ),
     ] = None,
+    engine: EngineOption = None,
+    master: MasterOption = None,
+    rows: RowsOption = ROWS,
+    hours: HoursOption = HOURS,
     module: ModuleOption = DEFAULT_MODULE,
     directory: ProjectDirectory = None,
 ) -> None:
@@ -86,15 +102,31 @@ def mine(
 
     The overrides stay as they are until `pm-strength materialize`.
     """
+    cluster = None if engine is None else Cluster(engine, master, rows, hours)
+    if cluster is None and master is not None:
+        raise typer.BadParameter("--master goes with --engine")
     if events is not None:
-        if directory is not None or module != DEFAULT_MODULE:
+        table = events.startswith("jdbc:")
+        if directory is not None or (module != DEFAULT_MODULE and not table):
             raise typer.BadParameter("--events mines a file, --dir and --module a project: give one of them")
-        _mine_file(events, lessons, changes or [])
+        settings = _settings_of(changes or [])
+        if lessons is not None:
+            check_path(lessons)
+        if cluster is None:
+            _mine_file(Path(events), lessons, settings)
+        else:
+            with cluster.mined(events, module, settings) as mined:
+                _print_all(mined, lessons)
         return
     if lessons is not None or changes:
         raise typer.BadParameter("--lessons and --set go with --events")
     with open_store(directory, module) as store:
-        _mine(store, module, cache_for(find_project(directory)))
+        cache = cache_for(find_project(directory))
+        if cluster is None:
+            _mine(store, module, cache)
+        else:
+            with cluster.maker() as make:
+                _mine(store, module, cache, make)
 
 
 def materialize(module: ModuleOption = DEFAULT_MODULE, directory: ProjectDirectory = None) -> None:
@@ -131,11 +163,11 @@ def runs(
         print_table("Runs", columns | counts | {"note": "left"}, map(_run_cells, rows))
 
 
-def _mine(store: Store, module: str, cache: EventCache | None) -> None:
+def _mine(store: Store, module: str, cache: EventCache | None, make: learning.Maker = learning.here) -> None:
     for role in _roles(store, module):
         with progress_bars() as bars:
             steps = Steps(bars)
-            report = learning.mine(store, module, steps, role, cache)
+            report = learning.mine(store, module, steps, role, cache, make)
             steps.finish()
         _print_mined(report, role)
 
@@ -152,35 +184,53 @@ def _print_mined(report: learning.RunReport, role: str) -> None:
     )
 
 
-def _mine_file(events_path: Path, lessons_path: Path | None, changes: list[str]) -> None:
-    # pandas and the compiler take a second to import, and most commands do not mine
-    from ..files.events import read_events
-    from ..files.lessons import check_lessons_path, write_json, write_lessons
+def check_path(path: Path) -> None:
+    """Raise `FileError` if lessons cannot be written there."""
+    from ..files.lessons import check_lessons_path
 
-    settings = LearningSettings.from_mapping(
+    check_lessons_path(path)
+
+
+def _settings_of(changes: list[str]) -> LearningSettings:
+    return LearningSettings.from_mapping(
         {name: parse_value(text) for name, text in map(parse_change, changes)}
     )
+
+
+def _mine_file(events_path: Path, lessons_path: Path | None, settings: LearningSettings) -> None:
+    # pandas and the compiler take a second to import, and most commands do not mine
+    from ..files.events import read_events
+
     if not events_path.is_file():
         raise typer.BadParameter(f"there is no file {events_path}", param_hint="--events")
-    if lessons_path is not None:
-        check_lessons_path(lessons_path)
     with progress_bars() as bars:
         steps = Steps(bars)
         steps("reading events", 0.0)
         events = read_events(events_path, settings.outcome)
         lessons = mine_lessons(events, settings, progress=lambda share: steps("mining", share))
         steps.finish()
-    if lessons_path is not None:
-        write_lessons(lessons, lessons_path)
-    else:
-        write_json(lessons, sys.stdout)
-    numbers = lessons.attrs
+    _write(iter([lessons]), lessons_path)
+    _print_counts(len(lessons), lessons.attrs, lessons.attrs["warning"])
+
+
+def _print_all(mined: Mined, lessons_path: Path | None) -> None:
+    count = _write(mined.parts, lessons_path)
+    _print_counts(count, mined.numbers, mined.warning(count))
+
+
+def _write(parts: Iterator[pd.DataFrame], path: Path | None) -> int:
+    from ..files.lessons import write_json, write_parts
+
+    return write_json(parts, sys.stdout) if path is None else write_parts(parts, path)
+
+
+def _print_counts(count: int, numbers: Mapping[Any, Any], warning: str | None) -> None:
     err.print(
-        f"{counted(len(lessons), 'lesson')} from {counted(numbers['events'], 'event')} of "
+        f"{counted(count, 'lesson')} from {counted(numbers['events'], 'event')} of "
         f"{counted(numbers['trades'], 'trade')}, baseline {_baseline(numbers['baseline'])}"
     )
-    if numbers["warning"]:
-        err.print(numbers["warning"], style="yellow")
+    if warning:
+        err.print(warning, style="yellow")
 
 
 def _materialize(store: Store, module: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +25,13 @@ _REQUIRED = ("pattern_key", "action_category", "scope", "trade_id", "timestamp")
 
 @dataclass(frozen=True, slots=True)
 class CodedGroup:
-    """The events of one (pattern_key, action_category), in order of their trades.
+    """The events of one (pattern_key, action_category), trade by trade, as each comes up first in the group.
 
-    `codes` is rows x dimensions, `MISSING` where the event lacks the dimension; `values[d][code]` is
-    the JSON value. `trade` numbers the trades and is ascending; `y` is the outcome and `t` the time
-    in hours from the group's first event, which ended `begin` microseconds after 1970. `day` counts UTC
-    days since 1970, `trimmed` and `reached_s3` are 1, 0 or NaN where it is not known.
+    All but the numbers in `trade` depends on the group's own events alone. `codes` is rows x dimensions,
+    `MISSING` where the event lacks the dimension; `values[d][code]` is the JSON value. `trade` numbers the
+    trades of all groups in the order in which they come up; `y` is the outcome and `t` the time in hours from
+    the group's first event, which ended `begin` microseconds after 1970. `day` counts UTC days since 1970,
+    `trimmed` and `reached_s3` are 1, 0 or NaN where it is not known.
     """
 
     pattern_key: str
@@ -68,7 +70,7 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
             there = ", ".join(map(str, events.columns))
             raise EventsError(f"events: expected a column {column!r}, got {there}: add it to the table.")
 
-    y = _numbers(events[outcome_column])
+    y = numbers(events[outcome_column])
     if settings.outcome == "roi":
         y = y / 100.0
     finite = np.isfinite(y)
@@ -76,8 +78,8 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
     y = y[finite]
     baseline = _mean(y)
     trade = pd.factorize(kept["trade_id"])[0].astype(np.int64)
-    microseconds = _microseconds(kept["timestamp"])
-    trimmed, reached_s3 = _flags(kept, "trimmed"), _flags(kept, "reached_s3")
+    ended = microseconds(kept["timestamp"])
+    trimmed, reached_s3 = flags(kept, "trimmed"), flags(kept, "reached_s3")
 
     dimensions, values, codes = code_scopes(kept["scope"], settings.scope_dims)
     groups: list[CodedGroup] = []
@@ -85,45 +87,95 @@ def encode_events(events: pd.DataFrame, settings: LearningSettings) -> CodedEven
         ["pattern_key", "action_category"], sort=True, observed=True
     )
     for (pattern_key, action_category), index in grouped.indices.items():
-        # by trade, and within it in the order of the events
         rows = np.sort(np.asarray(index, dtype=np.int64))
-        rows = rows[np.argsort(trade[rows], kind="stable")]
-        begin = int(microseconds[rows].min())
-        hours = (microseconds[rows] - begin) / _MICROSECONDS_PER_HOUR
         groups.append(
-            CodedGroup(
-                str(pattern_key),
-                str(action_category),
-                *_present(dimensions, values, codes.take(rows, axis=0)),
-                trade[rows],
-                y[rows],
-                hours,
-                begin,
-                microseconds[rows] // _MICROSECONDS_PER_DAY,
-                trimmed[rows],
-                reached_s3[rows],
+            code_group(
+                (str(pattern_key), str(action_category)),
+                (dimensions, values, codes.take(rows, axis=0)),
+                *(trade[rows], y[rows], ended[rows], trimmed[rows], reached_s3[rows]),
             )
         )
     return CodedEvents(groups, len(y), int(trade.max()) + 1 if len(trade) else 0, baseline)
 
 
+def code_group(
+    key: tuple[str, str],
+    scopes: tuple[Sequence[str], Sequence[Sequence[Scalar]], CodeArray],
+    trade: IntArray,
+    y: FloatArray,
+    ended: IntArray,
+    trimmed: FloatArray,
+    reached_s3: FloatArray,
+    begin: int | None = None,
+) -> CodedGroup:
+    """A group from its events in their order: the columns of `CodedGroup`, but for the times.
+
+    `scopes` are names, values and codes; `ended` is when, in microseconds since 1970. `begin` is when
+    the first did, unless it is given.
+    """
+    first = int(ended.min()) if begin is None else begin
+    order = _by_trade(trade)
+    if order is not None:
+        scopes = *scopes[:2], scopes[2].take(order, axis=0)
+        trade, y, ended = trade[order], y[order], ended[order]
+        trimmed, reached_s3 = trimmed[order], reached_s3[order]
+    dimensions, values, codes = _present(*scopes)
+    return CodedGroup(
+        pattern_key=key[0],
+        action_category=key[1],
+        dimensions=dimensions,
+        values=values,
+        codes=codes,
+        trade=trade,
+        y=y,
+        t=(ended - first) / _MICROSECONDS_PER_HOUR,
+        begin=first,
+        day=ended // _MICROSECONDS_PER_DAY,
+        trimmed=trimmed,
+        reached_s3=reached_s3,
+    )
+
+
+def _by_trade(trade: IntArray) -> IntArray | None:
+    """The order that puts the rows of a trade together, as trades come up; None where they are so."""
+    if (trade[1:] >= trade[:-1]).all():
+        return None
+    return np.argsort(pd.factorize(trade)[0], kind="stable")
+
+
 def _present(
-    dimensions: tuple[str, ...], values: tuple[tuple[Scalar, ...], ...], codes: CodeArray
+    dimensions: Sequence[str], values: Sequence[Sequence[Scalar]], codes: CodeArray
 ) -> tuple[tuple[str, ...], tuple[tuple[Scalar, ...], ...], CodeArray]:
-    """The dimensions that a group's events have, out of those of all events."""
-    there = np.flatnonzero((codes != MISSING).any(axis=0)).tolist()
-    kept = codes.take(there, axis=1)
-    return tuple(dimensions[d] for d in there), tuple(values[d] for d in there), kept
+    """The dimensions and values that a group's events have, out of those of all events."""
+    names, held, columns = [], [], []
+    for d, name in enumerate(dimensions):
+        column = codes[:, d]
+        # the last place is that of MISSING
+        there = np.bincount(column.astype(np.int64) + 1, minlength=len(values[d]) + 1)[1:] > 0
+        if not there.any():
+            continue
+        names.append(name)
+        if there.all():
+            held.append(tuple(values[d]))
+            columns.append(column)
+        else:
+            held.append(tuple(value for value, has in zip(values[d], there.tolist(), strict=True) if has))
+            columns.append(np.append(np.cumsum(there) - 1, MISSING).astype(codes.dtype).take(column))
+    kept = np.empty((len(codes), len(names)), codes.dtype)
+    for d, column in enumerate(columns):
+        kept[:, d] = column
+    return tuple(names), tuple(held), kept
 
 
-def _numbers(column: pd.Series[Any]) -> FloatArray:
+def numbers(column: pd.Series[Any]) -> FloatArray:
+    """A column as doubles. Raises `EventsError` naming it."""
     try:
         return pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise EventsError(f"events: expected numbers in the column {column.name!r}: {error}.") from None
 
 
-def _flags(events: pd.DataFrame, column: str) -> FloatArray:
+def flags(events: pd.DataFrame, column: str) -> FloatArray:
     """A column of booleans as 1, 0 and NaN; all NaN where there is no such column."""
     if column not in events.columns:
         return np.full(len(events), np.nan)
@@ -135,14 +187,14 @@ def _flags(events: pd.DataFrame, column: str) -> FloatArray:
     return np.fromiter(flags, np.float64, len(values))
 
 
-def _microseconds(timestamps: pd.Series[Any]) -> IntArray:
+def microseconds(timestamps: pd.Series[Any]) -> IntArray:
     """Microseconds since 1970, exact for every year that a timestamp can have."""
     if isinstance(timestamps.dtype, np.dtype | pd.DatetimeTZDtype) and timestamps.dtype.kind == "M":
         if timestamps.hasnans:
             raise EventsError("events: timestamp: expected a time in every row, got one without.")
         aware = timestamps.dt.tz_localize("UTC") if timestamps.dt.tz is None else timestamps
-        microseconds: IntArray = aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
-        return microseconds
+        moments: IntArray = aware.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
+        return moments
     return np.fromiter(map(_moment, timestamps), dtype=np.int64, count=len(timestamps))
 
 

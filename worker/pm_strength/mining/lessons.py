@@ -11,16 +11,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import LessonLimitError
-from ..scopes import ScopeKey
 from ..settings import LearningSettings
-from .arrays import MISSING, NO_CODES
+from .arrays import MISSING, NO_CODES, FloatArray
 from .cube.iceberg import Slices, iceberg_cube
 from .decay import STATES, fit_decay
 from .edge import TIME_SCORE, compute_edge
 from .encode import CodedEvents, encode_events
 from .evidence.columns import EVIDENCE, GUARDED, evidence_columns
-from .evidence.drift import Claim, GroupKey, read_claims
-from .evidence.weigh import weigh
+from .evidence.drift import read_claims
+from .evidence.weigh import GroupEvidence, across_groups, weigh
 from .memory import slice_bytes
 from .scope_array import ScopeArray
 
@@ -36,7 +35,6 @@ _STATS = (
     "stability_score",
     "edge_raw",
 )
-Claims = Mapping[GroupKey, Mapping[ScopeKey, Claim]]
 _DECAY = {
     "state": "decay_state",
     "multiplier": "decay_multiplier",
@@ -45,6 +43,7 @@ _DECAY = {
     "slope_per_hour": "slope_per_hour",
     "p_value": "slope_p_value",
 }
+LEVERS = "Raise n_min, lower max_dims, list fewer scope_dims, or raise max_lessons."
 COLUMNS = ("pattern_key", "action_category", "scope_subset", *_STATS, *_DECAY.values(), *EVIDENCE)
 
 
@@ -81,6 +80,29 @@ def mine_lessons(
     limit = settings.max_lessons
     if memory is not None:
         limit = min(limit, memory() // slice_bytes(coded.groups))
+    cube = find_slices(coded, settings, limit, threads, progress)
+    weighed = weigh(
+        *(coded, cube, settings, read_claims(published), across_groups(coded.groups, settings)),
+        *(threads, lambda: progress(1.0)),
+    )
+    lessons = lesson_frame(coded, cube, settings, weighed)
+    lessons.attrs = {
+        "baseline": coded.baseline if coded.events else None,
+        "events": coded.events,
+        "trades": coded.trades,
+        "warning": _warning(len(lessons), coded, cube, settings),
+    }
+    return lessons
+
+
+def find_slices(
+    coded: CodedEvents,
+    settings: LearningSettings,
+    limit: int,
+    threads: int = 1,
+    progress: Callable[[float], None] = lambda share: None,
+) -> list[Slices]:
+    """The slices of each group that are lessons. Raises `LessonLimitError` if they are more than `limit`."""
     cube = iceberg_cube(
         coded.groups,
         settings.least_trades,
@@ -89,18 +111,10 @@ def mine_lessons(
         threads=threads,
         watch=progress,
     )
-    count = sum(len(slices.n) for slices in cube)
-    if count > limit:
+    if sum(len(slices.n) for slices in cube) > limit:
         why = " (max_lessons)." if limit == settings.max_lessons else ", which is what the memory holds."
         raise LessonLimitError(f"More than {limit:,} lessons{why} {_levers(coded, cube, settings, limit)}")
-    lessons = _frame(coded, cube, settings, read_claims(published), threads, progress)
-    lessons.attrs = {
-        "baseline": coded.baseline if coded.events else None,
-        "events": coded.events,
-        "trades": coded.trades,
-        "warning": _warning(count, coded, cube, settings),
-    }
-    return lessons
+    return cube
 
 
 def lesson_rows(lessons: pd.DataFrame, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
@@ -133,15 +147,14 @@ def lesson_stats(part: pd.DataFrame, names: Iterable[str]) -> list[dict[str, Any
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def _frame(
+def lesson_frame(
     coded: CodedEvents,
     cube: Sequence[Slices],
     settings: LearningSettings,
-    claims: Claims,
-    threads: int,
-    progress: Callable[[float], None],
+    weighed: Sequence[GroupEvidence | None],
+    category_scores: Mapping[str, FloatArray] | None = None,
 ) -> pd.DataFrame:
-    weighed = weigh(coded, cube, settings, claims, threads, watch=lambda: progress(1.0))
+    """The slices of all groups with their evidence, as the columns of `COLUMNS`."""
     evidence = [found for found in weighed if found is not None]
     groups = [(group, slices) for group, slices in zip(coded.groups, cube, strict=True) if len(slices.n)]
     lengths = [len(slices.n) for _, slices in groups]
@@ -183,7 +196,7 @@ def _frame(
             "doubling_hours": decay.doubling_hours,
             "slope_per_hour": decay.slope_per_hour,
             "slope_p_value": decay.p_value,
-            **evidence_columns(evidence, scopes, settings),
+            **evidence_columns(evidence, scopes, settings, category_scores),
         },
         copy=False,
     )
@@ -219,7 +232,7 @@ def _warning(
 
 def _levers(coded: CodedEvents, cube: Sequence[Slices], settings: LearningSettings, limit: int) -> str:
     """What brings the number down, and the dimensions that are in most lessons."""
-    text = "Raise n_min, lower max_dims, list fewer scope_dims, or raise max_lessons."
+    text = LEVERS
     which = "Dimensions in most lessons"
     if sum(len(slices.n) for slices in cube) > limit:
         # a walk that was ended saw the first dimensions alone: count the pairs, which are few

@@ -74,7 +74,7 @@ def code_values(column: list[Any]) -> tuple[tuple[Scalar, ...], IntArray]:
     """The distinct values of a column in order, and each row's number among them."""
     kinds = set(map(type, column))
     if not kinds <= _KINDS.keys():
-        column = [value if type(value) in _KINDS else _plain(value) for value in column]
+        column = [value if type(value) in _KINDS else plain_value(value) for value in column]
         kinds = set(map(type, column))
     coded = np.full(len(column), MISSING, dtype=np.int64)
     held: list[tuple[tuple[str, Scalar], int]] = []
@@ -86,7 +86,7 @@ def code_values(column: list[Any]) -> tuple[tuple[Scalar, ...], IntArray]:
         numbers, distinct = pd.factorize(np.array([*part, None], dtype=object)[:-1])
         taken = numbers >= 0
         coded[taken] = numbers[taken] + len(held)
-        held += [(_key(value), number) for number, value in enumerate(distinct, start=len(held))]
+        held += [(value_key(value), number) for number, value in enumerate(distinct, start=len(held))]
     return _in_order(held, coded)
 
 
@@ -105,13 +105,13 @@ _KINDS = {str: "string", bool: "boolean", int: "number", float: "number", type(N
 _KINDS |= {list: "nothing", dict: "nothing", tuple: "nothing", set: "nothing"}
 
 
-def _key(value: Scalar) -> tuple[str, Scalar]:
-    """The value as it is compared; a number that is whole is an integer, so 1.0 comes out as 1."""
+def value_key(value: Scalar) -> tuple[str, Scalar]:
+    """A dimension's value as it is compared; a number that is whole is an integer, so 1.0 comes out as 1."""
     kind, _ = typed(value)
     return (kind, int(value)) if isinstance(value, float) and value.is_integer() else (kind, value)
 
 
-def _plain(value: object) -> Scalar | None:
+def plain_value(value: object) -> Scalar | None:
     """A value of another type as JSON would have it; None if it does not make a dimension."""
     held = plain(value)
     return float(held) if isinstance(held, Decimal | Fraction) else held

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import PmStrengthError, SupersededRunError
 from ..json_values import Row
@@ -16,10 +17,26 @@ from .gate import pass_gate
 from .machine import mine_lessons
 from .staging import stage_lessons, stage_overrides
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 log = logging.getLogger(__name__)
 
 # So many of the newest sized actions tell how much sizes grow.
 EXPOSURE_ACTIONS = 2000
+
+
+# Makes lessons of events, with the overrides that are live: as `mine_lessons` does, here or elsewhere.
+Maker = Callable[["pd.DataFrame", LearningSettings, Progress, Iterable[Row]], "pd.DataFrame"]
+
+
+def here(
+    events: pd.DataFrame, settings: LearningSettings, progress: Progress, published: Iterable[Row]
+) -> pd.DataFrame:
+    """Mine in this process."""
+    return mine_lessons(
+        events, settings, progress=lambda share: progress("mining", share), published=published
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +60,11 @@ def mine(
     progress: Progress = silent,
     role: str = "live",
     cache: Cache | None = None,
+    make: Maker = here,
 ) -> RunReport:
     """Mine all events of a module and publish the lessons, of the shadow profile in that role.
 
-    With a `cache` of what earlier runs have read, only new events are read.
+    With a `cache` of what earlier runs have read, only new events are read. `make` makes the lessons.
 
     Raises `SettingsError`, `LessonLimitError`, or `GateError` where the setting `gate` is on and the
     lessons do not pay on trades they have not seen (the run is marked as failed, what was live stays),
@@ -58,12 +76,8 @@ def mine(
     with _failing(store, run["run_id"]):
         settings = LearningSettings.from_mapping(raw)
         events = read_all_events(store, module, progress, run["horizon"], run["epoch"], cache)
-        lessons = mine_lessons(
-            events,
-            settings,
-            progress=lambda share: progress("mining", share),
-            published=_published(store, module, role) if settings.profile == "guarded" else (),
-        )
+        published = _published(store, module, role) if settings.profile == "guarded" else ()
+        lessons = make(events, settings, progress, published)
         warnings = [lessons.attrs.get("warning")]
         if settings.gate and role == "live":
             warnings.append(pass_gate(events, settings, lambda share: progress("evaluating", share)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...settings import LearningSettings
-from ..arrays import FloatArray
+from ..arrays import FloatArray, IntArray
 from ..scope_array import ScopeArray
 from .bayes import MAX_LOG
 from .scores import A, E, shrunk_score
@@ -33,13 +33,20 @@ GUARDED = (
 
 
 def evidence_columns(
-    evidence: Sequence[GroupEvidence], scopes: Sequence[ScopeArray], settings: LearningSettings
+    evidence: Sequence[GroupEvidence],
+    scopes: Sequence[ScopeArray],
+    settings: LearningSettings,
+    category_scores: Mapping[str, FloatArray] | None = None,
 ) -> dict[str, Any]:
     """The columns of `EVIDENCE`, `INTERVALS` and, in that profile, `GUARDED`, for the groups' slices in turn.
 
-    Takes the columns out of `evidence`, so that they are not held twice.
+    `category_scores` are those of the groups that are here, unless they are given. Takes the columns out of
+    `evidence`, so that they are not held twice.
     """
-    for found, of_all in zip(evidence, _category_scores(evidence), strict=True):
+    if category_scores is None:
+        category_scores = mean_scores((found.category, found.scores, found.trades) for found in evidence)
+    for found in evidence:
+        of_all = category_scores.get(found.category, np.zeros(6))
         # the empty subset is the group itself, against the others of its category
         for name, column in (("a_score", A), ("e_score", E)) if len(found.scores) else ():
             mean, effective = found.scores[column] / found.trades, found.columns["n_effective"][:1]
@@ -69,15 +76,24 @@ def _moment(microseconds: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)).isoformat()
 
 
-def _category_scores(evidence: Sequence[GroupEvidence]) -> list[FloatArray]:
-    """For each group the mean scores over the trades of all groups of its category."""
-    means = []
-    for found in evidence:
-        same = [other for other in evidence if other.category == found.category and len(other.scores)]
-        trades = sum(other.trades for other in same)
-        sums = [other.scores for other in same]
-        means.append(np.sum(sums, axis=0) / trades if sums else np.zeros(6))
-    return means
+def no_evidence(category: str, n: IntArray) -> GroupEvidence:
+    """The evidence for a group's slices of `n` trades where none was looked for."""
+    nothing = np.full(len(n), np.nan)
+    columns = dict.fromkeys((*EVIDENCE, *INTERVALS), nothing)
+    # how it is with all trades: the rate, which is not known, is of all of them
+    columns |= {name: n.astype(np.float64) for name in ("trimmed_n", "reached_s3_n")}
+    return GroupEvidence(category, columns, np.empty(0), 0, None)
+
+
+def mean_scores(groups: Iterable[tuple[str, FloatArray, int]]) -> dict[str, FloatArray]:
+    """The mean scores of each category, from the category, the sums and the trades of each group."""
+    sums: dict[str, list[FloatArray]] = {}
+    trades: dict[str, int] = {}
+    for category, scores, count in groups:
+        if len(scores):
+            sums.setdefault(category, []).append(scores)
+            trades[category] = trades.get(category, 0) + count
+    return {category: np.sum(scores, axis=0) / trades[category] for category, scores in sums.items()}
 
 
 def _fit(found: GroupEvidence, scopes: ScopeArray) -> dict[str, Any]:

@@ -35,6 +35,19 @@ def score_columns(group: CodedGroup, first: IntArray) -> FloatArray:
     return np.column_stack([column.astype(np.float64) for column in columns])
 
 
+def total_scores(scores: FloatArray) -> FloatArray:
+    """The sums of `score_columns` over all trades."""
+    total: FloatArray = np.full(scores.shape[1], float(len(scores)))
+    counted = telling(scores)
+    total[counted] = scores[:, counted].sum(axis=0)
+    return total
+
+
+def telling(scores: FloatArray) -> IntArray:
+    """The columns that need a sum: what is so for every trade is their number."""
+    return np.flatnonzero((scores != 1.0).any(axis=0))
+
+
 def shrunk_score(mean: FloatArray, of_all: float, effective: FloatArray) -> FloatArray:
     """0.2 * (mean score - that of all) * n / (n + 33), n being the effective number of trades."""
     score: FloatArray = SCORE_GAIN * (mean - of_all) * effective / (effective + SCORE_TRADES)

@@ -16,7 +16,7 @@ from ..arrays import MISSING, FloatArray
 from ..cube.iceberg import POLL_SECONDS, Slices
 from ..encode import CodedEvents, CodedGroup
 from .drift import Claim, GroupKey
-from .groups import group_effects
+from .groups import GroupEffect, group_effects
 from .guarded import Fit, fit_group
 from .shared_time import shared_variance
 from .statistics import slice_statistics
@@ -41,11 +41,29 @@ class GroupEvidence:
     fit: Fit | None
 
 
+@dataclass(frozen=True, slots=True)
+class Across:
+    """What the evidence for a group takes from all groups: it needs no dimension of theirs.
+
+    `rho` is `shared_time.shared_variance` of all trades; `effects` are of each group within its category.
+    """
+
+    rho: FloatArray
+    effects: Sequence[GroupEffect]
+
+
+def across_groups(groups: Sequence[CodedGroup], settings: LearningSettings) -> Across:
+    """What the trades of all groups say; a row a trade of a group will do."""
+    rho = shared_variance(distinct_trades(groups))
+    return Across(rho, group_effects(groups, rho, settings))
+
+
 def weigh(
     coded: CodedEvents,
     cube: Sequence[Slices],
     settings: LearningSettings,
     claims: Mapping[GroupKey, Mapping[ScopeKey, Claim]],
+    across: Across,
     threads: int = 1,
     watch: Callable[[], None] = lambda: None,
 ) -> list[GroupEvidence | None]:
@@ -55,8 +73,7 @@ def weigh(
     second, and may raise to end the work.
     """
     stop = np.zeros(1, np.int64)
-    rho = shared_variance(distinct_trades(coded.groups))
-    effects = group_effects(coded.groups, rho, settings)
+    rho, effects = across.rho, across.effects
 
     def one(number: int) -> GroupEvidence | None:
         group, slices = coded.groups[number], cube[number]

@@ -17,7 +17,7 @@ from . import lattice
 from .bayes import Contrast, contrast, own_design
 from .keys import places
 from .nodes import Group
-from .scores import score_columns
+from .scores import score_columns, telling, total_scores
 from .tally import KINDS, RECORD
 from .trades import GroupTrades, about_mean, group_trades
 
@@ -61,8 +61,7 @@ def weigh_group(
     blocks = trades.blocks[active]
     crowd, all_squares = _crowds(blocks)
     scores = score_columns(group, trades.first)
-    # what is so for every trade needs no sum: it is their number
-    counted = np.flatnonzero((scores != 1.0).any(axis=0))
+    counted = telling(scores)
     numbers = np.column_stack([residual, crowd.T, scores[:, counted]])
     n_min = settings.least_trades
     order, codes, cards = frequent_values(group, n_min)
@@ -77,7 +76,7 @@ def weigh_group(
 
     sums = np.zeros((len(slices.n), found.sums.shape[1]))
     # the empty subset: all trades
-    sums[0] = total, *all_squares, 0.0, *all_squares, *scores[:, counted].sum(axis=0)
+    sums[0] = total, *all_squares, 0.0, *all_squares, *total_scores(scores)[counted]
     if not stop[0]:
         sums[place] = found.sums
     n, squares = sums[:, 0], sums[:, 1 : 1 + kinds]

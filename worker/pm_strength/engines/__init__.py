@@ -1,0 +1,1 @@
+"""Mining on an engine that stands already, Dask or Spark: `mine.py` says what is done, a runner where."""
