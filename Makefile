@@ -8,11 +8,11 @@ STAMP := $(VENV)/.installed
 # Each process has a stack of its own; the tests of a file stay together, as they share what they learned.
 PARALLEL := -n logical --maxprocesses 4 --dist loadfile
 # All that must pass before a merge: the steps of `make check`, and so of .ci/run and the workflow.
-CHECKS := test lint test-functions bench-mining test-slow test-faults test-pg15 test-image
+CHECKS := test lint test-functions bench-mining test-slow test-faults test-engines test-pg15 test-image
 SHORT := SHAPES=S1 FAULTS=short PG15=short
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test test-slow test-all test-functions test-faults test-pg15 test-image fuzz bench bench-mining bench-learn bench-capture bench-runtime types lint fmt clean
+.PHONY: help setup demo check test test-slow test-all test-functions test-faults test-engines test-pg15 test-image fuzz bench bench-mining bench-learn bench-capture bench-runtime bench-engines types lint fmt clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -37,10 +37,10 @@ demo: setup ## learn from 2,932 simulated trades on real candles of 7 pairs, exp
 	$(BIN)/pm-strength demo
 
 test: setup ## unit and integration tests (embedded Postgres 18)
-	$(BIN)/pytest $(PARALLEL) -m 'not slow and not faults'
+	$(BIN)/pytest $(PARALLEL) -m 'not slow and not faults and not engines'
 
 test-slow: setup ## the tests that `make test` leaves out
-	$(BIN)/pytest -m 'slow and not faults'
+	$(BIN)/pytest -m 'slow and not faults and not engines'
 
 test-all: ## the steps of `make check` at full length
 	@$(MAKE) --no-print-directory check SHORT=SHAPES=S1
@@ -53,6 +53,10 @@ types: setup ## the database's types for the edge functions, generated anew from
 
 test-faults: setup ## kills, crashes and outages on the real stack (FAULTS=short: less of each)
 	$(BIN)/pytest tests/faults
+
+test-engines: $(VENV)/.engines ## mining on a real Dask and a real Spark, with workers killed (installs Java, as root)
+	$(BIN)/python -m tools.engines
+	$(BIN)/pytest tests/engines
 
 fuzz: setup ## 10,000 strands with anything in any place
 	FUZZ=10000 $(BIN)/pytest tests/faults/test_poison.py tests/faults/test_poison_at_the_door.py
@@ -73,6 +77,14 @@ bench-capture: setup ## capture beside the source's way, a bare loop and COPY; l
 
 bench-runtime: setup ## the book in memory beside the source's query and blend
 	$(BIN)/python -m tests.benchmarks.runtime
+
+bench-engines: $(VENV)/.engines ## local mining beside Spark and Dask (SIZES="100000": some)
+	$(BIN)/python -m tools.engines
+	$(BIN)/python -m tests.benchmarks.engines $(SIZES)
+
+$(VENV)/.engines: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dask,spark]'
+	@touch $@
 
 $(VENV)/.bench: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'

@@ -49,7 +49,7 @@ def opened(engine: Engine) -> Iterator[tuple[Callable[[Path, LearningSettings], 
     if name == "dask":
         with dask_client(cluster.address, watch) as client:
             yield (
-                lambda path, s: DaskRunner(client, parts_of_parquet(client, str(path), s), watch),
+                lambda path, s: DaskRunner(client, parts_of_parquet(client, str(path), s, watch), watch),
                 client,
                 watch,
             )

@@ -53,6 +53,8 @@ NOT_RUN = {
     "docker build": "needs Docker; tools/image.py builds and runs the image with buildah",
     "select cron.schedule": "needs pg_cron; supabase/tests/schedule/with_pg_cron.test.sql runs this line",
     "update auth.users": "needs Supabase Auth; test_permissions tries tokens with and without the claim",
+    "pm-strength mine --engine": "needs a cluster; tests/engines mines on real ones",
+    "export PGUSER": "needs a cluster; engines/test_project reads a table so",
     "pg_dump": "needs two versions of pgmq; faults/test_restore restores dumps",
 }
 PROGRAMS = Path(sys.executable).parent

@@ -74,7 +74,7 @@ class Cluster:
             if self.engine is Engine.DASK:
                 from ..engines.on_dask import DaskRunner, parts_of_parquet
 
-                runner = DaskRunner(cluster, parts_of_parquet(cluster, events, settings), watch)
+                runner = DaskRunner(cluster, parts_of_parquet(cluster, events, settings, watch), watch)
             else:
                 from ..engines.on_spark import SparkRunner, rows_of_parquet, rows_of_table
 

@@ -69,27 +69,35 @@ class DaskRunner:
             yield from found
 
     def _results(self, futures: Sequence[Any], tell: Callable[[float], None]) -> Iterator[Any]:
-        """The results of futures as they come; they are gone from the cluster then."""
-        from distributed import wait
+        return (result for _, result in results(self._client, futures, self._watch, tell))
 
-        pending, count = set(futures), len(futures)
-        try:
-            while pending:
-                try:
-                    ended = wait(pending, timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
-                except TimeoutError:
-                    ended = set()
-                self._watch.look(workers(self._client))
-                for future in ended:
-                    pending.discard(future)
-                    yield self._client.gather(future)
-                tell((count - len(pending)) / count)
-        except PmStrengthError:
-            raise
-        except Exception as error:
-            raise _translated(error, self._watch.name) from error
-        finally:
-            self._client.cancel(list(pending))
+
+def results(
+    client: Any, futures: Sequence[Any], watch: Watch, tell: Callable[[float], None] = lambda share: None
+) -> Iterator[tuple[int, Any]]:
+    """The results of futures as they come, with their places; they are gone from the cluster then.
+
+    Raises `EngineError` as `watch` says.
+    """
+    from distributed import wait
+
+    pending = {future: at for at, future in enumerate(futures)}
+    try:
+        while pending:
+            try:
+                ended = wait(list(pending), timeout=POLL_SECONDS, return_when="FIRST_COMPLETED").done
+            except TimeoutError:
+                ended = set()
+            watch.look(workers(client))
+            for future in ended:
+                yield pending.pop(future), client.gather(future)
+            tell(1.0 - len(pending) / len(futures))
+    except PmStrengthError:
+        raise
+    except Exception as error:
+        raise _translated(error, watch.name) from error
+    finally:
+        client.cancel(list(pending))
 
 
 @contextmanager
@@ -118,18 +126,14 @@ def workers(client: Any) -> int:
     return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
-def parts_of_parquet(client: Any, events: str, settings: LearningSettings) -> list[Any]:
+def parts_of_parquet(client: Any, events: str, settings: LearningSettings, watch: Watch) -> list[Any]:
     """The row groups of a Parquet file, or of a folder of them in the order of their names, as rows.
 
     Raises `FileError`.
     """
     files = _files(events)
-    try:
-        numbers = client.gather(client.map(_row_groups, files, events=events, pure=False))
-    except PmStrengthError:
-        raise
-    except Exception as error:
-        raise _translated(error, events, FileError) from None
+    looked = client.map(_row_groups, files, events=events, pure=False)
+    numbers = [found for _, found in sorted(results(client, looked, watch))]
     groups, first = [], 0
     for file, (columns, sizes) in zip(files, numbers, strict=True):
         check_columns(columns, settings.outcome, file)
@@ -211,7 +215,7 @@ def _mined(rows: pd.DataFrame, plan: Plan, mine: Mine) -> list[pd.DataFrame]:
     return [lessons for lessons in found if len(lessons)]
 
 
-def _translated(error: Exception, where: str, otherwise: type[PmStrengthError] = EngineError) -> Exception:
+def _translated(error: Exception, where: str) -> Exception:
     """What Dask says, as an error of ours; those of ours come as they are."""
     text = str(error)
     if "No module named 'pm_strength'" in text:
@@ -227,4 +231,4 @@ def _translated(error: Exception, where: str, otherwise: type[PmStrengthError] =
         if isinstance(cause, PmStrengthError):
             return cause
         cause = cause.__cause__
-    return otherwise(f"{where}: {type(error).__name__}: {text[:500]}")
+    return EngineError(f"{where}: {type(error).__name__}: {text[:500]}")
