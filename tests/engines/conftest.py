@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from pm_strength.engines.on_spark import spark_session
+from pm_strength.engines.watch import Watch
+
 from .clusters import Cluster, dask_cluster, environment, spark_cluster
 
 
@@ -22,7 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     names = ("SPARK_HOME", "SPARK_LOCAL_IP", "PYSPARK_PYTHON", "PYTHONPATH")
     os.environ.update({name: environment()[name] for name in names})
-    with spark_cluster(tmp_path_factory.mktemp("spark")) as cluster:
+    # to begin a session takes longer than any of the tests: they all use this one
+    with (
+        spark_cluster(tmp_path_factory.mktemp("spark")) as cluster,
+        spark_session(cluster.address, Watch("Spark", 1.0)),
+    ):
         yield cluster
 
 

@@ -104,7 +104,10 @@ class SparkRunner:
 
 @contextmanager
 def spark_session(master: str, watch: Watch) -> Iterator[Any]:
-    """A session on a Spark master. Raises `EngineError` where pyspark, Java or the master are not there."""
+    """A session on a Spark master, ended with the block unless it was there before.
+
+    Raises `EngineError` where pyspark, Java or the master are not there.
+    """
     try:
         from pyspark.sql import SparkSession
     except ModuleNotFoundError:
@@ -127,6 +130,7 @@ def spark_session(master: str, watch: Watch) -> Iterator[Any]:
     jar = _postgres_jar()
     if jar is not None:
         builder = builder.config("spark.jars", jar)
+    theirs = SparkSession.getActiveSession()
     try:
         session = builder.getOrCreate()
     except Exception as error:
@@ -134,7 +138,8 @@ def spark_session(master: str, watch: Watch) -> Iterator[Any]:
     try:
         yield session
     finally:
-        session.stop()
+        if theirs is None:
+            session.stop()
 
 
 _SETTINGS = {
