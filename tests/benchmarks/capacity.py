@@ -11,6 +11,8 @@ STEADY = 0.8
 READ, LOAD, CODE = 6.4, 0.7, 1.2
 # Microseconds of a lesson: to mine it, to send it, to index it; and of an override, with its indexes.
 MINE, SEND, INDEX, OVERRIDE = 2.2, 8.5, 1.5, 5.5
+# Microseconds of Postgres to capture a trade of five actions.
+CAPTURE = 250.0
 # Bytes on disk: of an event with its indexes, one kept beside the worker, a lesson, an override.
 EVENT_BYTES, KEPT_BYTES, LESSON_BYTES, OVERRIDE_BYTES = 404, 80, 356, 267
 # Megabytes of a worker that mines, and kilobytes more for each event.

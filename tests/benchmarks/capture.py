@@ -27,6 +27,7 @@ from pm_strength.project.connection import Connection
 from pm_strength.project.store import Store
 from pm_strength.service.trades import Trades
 from pm_strength.service.worker import Worker, WorkerOptions, collect_garbage_less
+from tests.benchmarks.capacity import CAPTURE
 from tests.benchmarks.capture_data import copy_strands, trade_rows
 
 BATCH = 500
@@ -116,6 +117,7 @@ def throughput(bench: Bench, trades: int) -> None:
     print(f"{trades:,} trades, {events / trades:.1f} events each, batches of {BATCH}")
     line("ours", ours, "")
     line("source's way, row by row", source, f"{ours / source:.0f}x (at least {SOURCE_BAR:.0f}x)")
+    line("the model, on two cores", 2e6 / CAPTURE, f"{ours * CAPTURE / 2e6:.0%} of it")
     line("all of it by Python", python, f"{ours / python:.1f}x (at least {PYTHON_BAR}x)")
     line("only read and archive", loop, f"{ours / loop:.0%} of it (at least {LOOP_BAR:.0%})")
     line("COPY of the same events", trades / copy_seconds, f"{ours * copy_seconds / trades:.0%} of it")

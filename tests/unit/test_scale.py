@@ -15,6 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
 def test_the_page_has_the_constants_of_the_model() -> None:
     told = re.findall(r"^\| ([a-z]+) \| ([\d.]+) (?:s|us|bytes|MB) \|", PAGE, re.MULTILINE)
     assert [(name, float(value)) for name, value in told] == [
+        ("capture", capacity.CAPTURE),
         ("steady", capacity.STEADY),
         ("read", capacity.READ),
         ("load", capacity.LOAD),
