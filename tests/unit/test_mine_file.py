@@ -54,6 +54,18 @@ def test_a_file_has_the_lessons_of_its_frame(tmp_path: Path, kind: str) -> None:
     assert any(row["scope_subset"] == {"text": "1", "whole": 1, "flag": True} for row in got)
 
 
+@pytest.mark.parametrize("index", ["part", "trade_id"])
+def test_the_index_of_a_frame_in_a_file_makes_no_difference(tmp_path: Path, index: str) -> None:
+    events = frame().assign(scope=lambda table: table["scope"].map(json.dumps))
+    events = events.iloc[20:] if index == "part" else events.set_index("trade_id")
+    events.to_parquet(tmp_path / "events.parquet")
+    read = read_events(tmp_path / "events.parquet", "rr")
+    wanted = frame().iloc[20:] if index == "part" else frame()
+    assert len(read) == len(wanted)
+    for name in ("trade_id", "scope", "rr"):
+        assert read[name].tolist() == wanted[name].tolist()
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["mine", *arguments])
 

@@ -105,7 +105,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def frame_of(table: Any) -> pd.DataFrame:
     """An Arrow table as `checked_events` takes it: a struct or a map becomes a mapping."""
-    frame: pd.DataFrame = table.to_pandas(maps_as_pydicts="lossy")
+    # an index that pandas kept in the file is a column as any other
+    frame: pd.DataFrame = table.to_pandas(maps_as_pydicts="lossy", ignore_metadata=True)
     return frame
 
 
