@@ -68,6 +68,19 @@ def capture(strand_id: str, rr: float) -> Call:
     )
 
 
+def plain(db: Database, rr: float) -> Call:
+    """Strands of the trade, and the call by which the database captures them alone."""
+    for kind, content in (
+        ("pm_action", {"pattern_key": "p", "action_category": "entry"}),
+        ("position_closed", {"trade_summary": {"rr": rr}}),
+    ):
+        db.execute(
+            "insert into ad_strands (id, module, kind, trade_id, content) values (%s, 'pm', %s, %s, %s)",
+            (kind, kind, TRADE, json.dumps(content)),
+        )
+    return lambda db: value(db, "select public.pm_strength_capture_plain(array[1], array['position_closed'])")
+
+
 def begin(kind: str) -> Call:
     return lambda db: value(
         db, "select public.pm_strength_begin_run('pm', %s, '{}', gen_random_uuid())", kind
@@ -93,6 +106,29 @@ def test_two_workers_with_one_trade_give_it_one_outcome(variables: dict[str, str
     with at_once(variables, capture("a1", 1), capture("a2", 2)) as answers:
         assert answers == [{"events": 1}, {"events": 1}]
     assert db.execute("select distinct rr from pattern_trade_events").fetchall() == [(1.0,)]
+
+
+@pytest.mark.usefixtures("clean")
+def test_what_a_worker_captured_meanwhile_keeps_its_outcome(variables: dict[str, str], db: Database) -> None:
+    """The database has read the trade as one without events, and looks again before it writes."""
+    with at_once(variables, capture("a1", 1), plain(db, 2)) as answers:
+        assert answers == [{"events": 1}, {"events": 0, "done": [], "trades": []}]
+    assert db.execute("select distinct rr from pattern_trade_events").fetchall() == [(1.0,)]
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_worker_keeps_the_outcome_that_the_database_captured(
+    variables: dict[str, str], db: Database
+) -> None:
+    with at_once(variables, plain(db, 2), capture("a1", 1)) as answers:
+        assert answers == [{"events": 1, "done": [1], "trades": [TRADE]}, {"events": 1}]
+    assert db.execute("select distinct rr from pattern_trade_events").fetchall() == [(2.0,)]
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_mining_run_begins_where_the_database_ended(variables: dict[str, str], db: Database) -> None:
+    with at_once(variables, plain(db, 1), begin("mine")) as answers:
+        assert answers[1]["horizon"] == value(db, "select max(id) from pattern_trade_events")
 
 
 @pytest.mark.usefixtures("clean")

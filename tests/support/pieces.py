@@ -147,7 +147,7 @@ def assert_row(got: dict[str, Any], wanted: dict[str, Any], bare: bool, where: s
         elif name in ("pattern_key", "action_category", "n", "decay_state", "claimed_at") or not bare:
             assert same(got[name], value), f"{where} {name}: {got[name]} is not {value}"
         elif name in BARE:
-            close = np.isclose(got[name], value, rtol=1e-10, atol=1e-12, equal_nan=True)
+            close = np.isclose(got[name], value, rtol=1e-12, atol=1e-14, equal_nan=True)
             assert close, f"{where} {name}: {got[name]} is not {value}"
         elif name not in ("trimmed_n", "reached_s3_n"):
             assert np.isnan(got[name]), f"{where} {name}: {got[name]}"
